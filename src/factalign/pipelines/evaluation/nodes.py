@@ -1,0 +1,66 @@
+"""Nodes of the evaluation pipeline."""
+
+import logging
+
+import pandas as pd
+
+from factalign.parameters import EvaluationConfig, RetrieverConfig
+
+logger = logging.getLogger(__name__)
+
+
+def split(responses: pd.DataFrame) -> pd.DataFrame:
+    """Responses become sentences with character offsets."""
+    from factalign.factuality import split_responses
+
+    return split_responses(responses)
+
+
+def extract(
+    sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
+) -> pd.DataFrame:
+    """Sentences become self-contained claims."""
+    from factalign.factuality import extract_claims, load_extractor
+
+    extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
+    return extract_claims(sentences, responses, prompts, extractor)
+
+
+def retrieve(
+    claims: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, index: str, config: RetrieverConfig
+) -> pd.DataFrame:
+    """The passages nearest to each claim, among those of its topic."""
+    from factalign.factuality import retrieve_evidence
+    from factalign.knowledge import load_retriever
+
+    retriever = load_retriever(config.name, index, **config.options)
+    return retrieve_evidence(claims, responses, prompts, retriever, k=config.passages_per_claim)
+
+
+def verify(
+    claims: pd.DataFrame, evidence: pd.DataFrame, passages: pd.DataFrame, evaluation: EvaluationConfig
+) -> pd.DataFrame:
+    """A verdict for every claim."""
+    from factalign.factuality import load_verifier, verify_claims
+
+    verifier = load_verifier(evaluation.verifier.name, **evaluation.verifier.options)
+    verdicts = verify_claims(claims, evidence, passages, verifier)
+    counts = verdicts["label"].value_counts()
+    logger.info("verdicts: %s", ", ".join(f"{count} {label}" for label, count in counts.items()) or "none")
+    return verdicts
+
+
+def score(
+    responses: pd.DataFrame,
+    sentences: pd.DataFrame,
+    claims: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    evaluation: EvaluationConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Counts, precision, recall@K and F1@K of every response, and the supported share of every sentence."""
+    from factalign.factuality import score_responses, score_sentences
+
+    return (
+        score_responses(responses, sentences, claims, verdicts, k=evaluation.k),
+        score_sentences(sentences, claims, verdicts),
+    )

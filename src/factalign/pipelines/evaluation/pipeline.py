@@ -1,0 +1,39 @@
+"""Evaluation: responses become sentences, claims, evidence, verdicts and scores."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import extract, retrieve, score, split, verify
+
+
+def create_pipeline() -> Pipeline:
+    """Template with the free inputs `prompts`, `responses`, `passages` and `index`."""
+    return Pipeline(
+        [
+            Node(split, inputs="responses", outputs="sentences", name="split_sentences"),
+            Node(
+                extract,
+                inputs=["sentences", "responses", "prompts", "params:evaluation"],
+                outputs="claims",
+                name="extract_claims",
+            ),
+            Node(
+                retrieve,
+                inputs=["claims", "responses", "prompts", "index", "params:retriever"],
+                outputs="evidence",
+                name="retrieve_evidence",
+            ),
+            Node(
+                verify,
+                inputs=["claims", "evidence", "passages", "params:evaluation"],
+                outputs="verdicts",
+                name="verify_claims",
+            ),
+            Node(
+                score,
+                inputs=["responses", "sentences", "claims", "verdicts", "params:evaluation"],
+                outputs=["response_scores", "sentence_scores"],
+                name="score_responses",
+            ),
+        ],
+        tags="evaluation",
+    )

@@ -1,0 +1,50 @@
+"""Nodes of the knowledge pipeline."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from factalign.knowledge import PromptConfig
+from factalign.parameters import BenchmarkConfig, Choice, RetrieverConfig
+
+logger = logging.getLogger(__name__)
+
+
+def read_corpus(corpus: Choice) -> pd.DataFrame:
+    """The passages of the chosen corpus."""
+    from factalign.knowledge import load_corpus
+
+    passages = load_corpus(corpus.name, **corpus.options)
+    logger.info("%d passages about %d topics", len(passages), passages["title"].nunique())
+    return passages
+
+
+def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_dir: str) -> str:
+    """Build the index of the chosen retriever in a folder to publish."""
+    from factalign.knowledge import load_retriever
+
+    Path(staging_dir).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="index-", dir=staging_dir)
+    load_retriever(retriever.name, **retriever.options).build(passages, folder)
+    return folder
+
+
+def write_prompts(passages: pd.DataFrame, prompts: PromptConfig, seed: int) -> pd.DataFrame:
+    """Prompts about the topics of the corpus, split by topic."""
+    from factalign.knowledge import build_prompts, topics
+
+    return build_prompts(topics(passages), prompts, seed)
+
+
+def split_prompts(prompts: pd.DataFrame, benchmark: BenchmarkConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training prompts without any that touch the benchmark, and the benchmark's prompts."""
+    from factalign.preference import decontaminate
+
+    held_out = prompts[prompts["split"] == benchmark.split]
+    train, dropped = decontaminate(prompts[prompts["split"] == "train"], held_out)
+    for row in dropped.itertuples():
+        logger.info("dropped the training prompt about %s: it matches the benchmark (%s)", row.topic, row.match)
+    logger.info("%d training prompts, %d benchmark prompts (%s)", len(train), len(held_out), benchmark.split)
+    return train.reset_index(drop=True), held_out.reset_index(drop=True)

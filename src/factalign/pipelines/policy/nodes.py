@@ -1,0 +1,31 @@
+"""Nodes of the policy pipeline."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from factalign.parameters import PolicySource
+
+
+def import_policy(source: PolicySource, staging_dir: str) -> str:
+    """Convert a bundled model to safetensors; a model of a hub or a local folder is used where it is.
+
+    Returns:
+        The folder to publish, empty where there was nothing to convert.
+    """
+    from factalign.generation import convert_gguf
+
+    Path(staging_dir).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="policy-", dir=staging_dir)
+    if source.kind == "gguf_package":
+        convert_gguf(source.package, source.file, folder)
+    return folder
+
+
+def describe_policy(checkpoint: str, source: PolicySource) -> dict[str, Any]:
+    """The handle of the base policy, named by a hash of its weights."""
+    from factalign.generation import make_handle
+
+    if source.kind == "hub":
+        return dict(make_handle(source.model, source.adapters, revision=source.revision))
+    return dict(make_handle(checkpoint))

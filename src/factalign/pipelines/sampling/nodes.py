@@ -1,0 +1,15 @@
+"""Nodes of the sampling pipeline."""
+
+from typing import Any
+
+import pandas as pd
+
+from factalign.generation import SamplingConfig
+from factalign.ids import derive_seed
+
+
+def sample(prompts: pd.DataFrame, policy: dict[str, Any], config: SamplingConfig, seed: int) -> pd.DataFrame:
+    """Let the policy answer every prompt; each policy draws from a random stream of its own."""
+    from factalign.generation import sample_responses
+
+    return sample_responses(prompts, policy, config, seed=derive_seed(seed, policy["policy_id"]))

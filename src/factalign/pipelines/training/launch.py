@@ -1,0 +1,87 @@
+"""Start the trainer as a child process, follow its output, and leave nothing of it behind."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+TAIL_LINES = 40
+GRACE_SECONDS = 10
+
+
+class TrainingError(RuntimeError):
+    """The training process failed; the message holds its exit code and the end of its log."""
+
+
+def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Path) -> Path:
+    """Run `factalign.fkto` on `manifest` under `accelerate launch`.
+
+    Its lines go to this process's log and to `work_dir/train.log`. Whatever ends this function, the process group of
+    the child is gone when it returns.
+
+    Args:
+        manifest: What to train (see `factalign.fkto.__main__`).
+        work_dir: Folder for the manifest and the log.
+        accelerate_config: The accelerate profile, a YAML file.
+
+    Returns:
+        The folder that the trainer wrote, `manifest["output_dir"]`.
+
+    Raises:
+        FileNotFoundError: There is no such profile.
+        TrainingError: The child exited with another code than 0.
+    """
+    profile = Path(accelerate_config)
+    if not profile.is_file():
+        valid = sorted(path.stem for path in profile.parent.glob("*.yaml"))
+        raise FileNotFoundError(f"no accelerate profile {profile}; valid profiles: {', '.join(valid) or 'none'}")
+    manifest_path = work_dir / "manifest.json"
+    manifest_path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(profile)]
+    command += ["-m", "factalign.fkto", str(manifest_path)]
+    log_path = work_dir / "train.log"
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    with log_path.open("a", encoding="utf-8") as log:
+        child = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:  # universal newlines: each redraw of a progress bar is a line
+                log.write(line)
+                if text := line.rstrip():
+                    tail.append(text)
+                    logger.info(text)
+            code = child.wait()
+        finally:
+            _kill_group(child)
+    if code != 0:
+        raise TrainingError(f"training exited with code {code}; the end of {log_path}:\n" + "\n".join(tail))
+    return Path(manifest["output_dir"])
+
+
+def _kill_group(child: subprocess.Popen[str]) -> None:
+    """End the child and its workers: politely, then not."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, sign)
+        except ProcessLookupError:
+            return
+        try:
+            child.wait(timeout=GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,145 @@
+"""The tables that travel between pipelines: columns, types and rules.
+
+Every table is flat, one row a thing, joined by ids that are hashes of content (`factalign.ids`). The catalog names
+these models under `validator:`, so a table is checked when it is saved and again when it is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+SPLITS = ("train", "dev", "test")
+FINISH_REASONS = ("stop", "length")
+LABELS = ("supported", "not_supported", "irrelevant", "failed")
+
+
+class Table(pa.DataFrameModel):
+    """Base of all tables: no missing column, no surplus column, values coerced to the declared type."""
+
+    class Config:
+        strict = True
+        coerce = True
+
+
+class Prompts(Table):
+    """One question. `topic` is the entity asked about (retrieval is restricted to its passages); `aspect` the theme."""
+
+    prompt_id: Series[str] = pa.Field(unique=True)
+    messages: Series[object]
+    topic: Series[str]
+    aspect: Series[str]
+    source: Series[str]
+    split: Series[str] = pa.Field(isin=SPLITS)
+
+    @pa.check("messages", element_wise=True)
+    def is_conversation(cls, messages: Any) -> bool:  # noqa: N805
+        return len(messages) > 0 and all({"role", "content"} <= set(message) for message in messages)
+
+
+class Passages(Table):
+    """The unit of the knowledge corpus. `title` is the topic it belongs to, `field` its place in the source.
+
+    `aliases` is a JSON list of the title's other names; `facts` a JSON list of typed facts (`factalign.knowledge.facts`).
+    """
+
+    passage_id: Series[str] = pa.Field(unique=True)
+    title: Series[str]
+    field: Series[str]
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+    aliases: Series[str]
+    facts: Series[str]
+
+
+class Responses(Table):
+    """One answer of one policy to one prompt."""
+
+    response_id: Series[str] = pa.Field(unique=True)
+    prompt_id: Series[str]
+    sample_index: Series[int] = pa.Field(ge=0)
+    text: Series[str]
+    finish_reason: Series[str] = pa.Field(isin=FINISH_REASONS)
+    num_tokens: Series[int] = pa.Field(ge=0)
+    policy_id: Series[str]
+    seed: Series[int]
+
+
+class Sentences(Table):
+    """`text` equals `responses.text[start:end]`: offsets count characters (code points)."""
+
+    sentence_id: Series[str] = pa.Field(unique=True)
+    response_id: Series[str]
+    index: Series[int] = pa.Field(ge=0)
+    start: Series[int] = pa.Field(ge=0)
+    end: Series[int] = pa.Field(gt=0)
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+
+
+class Claims(Table):
+    """A self-contained atomic statement. `duplicate_of` names the first claim of the response that says the same."""
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    sentence_id: Series[str]
+    response_id: Series[str]
+    text: Series[str]
+    duplicate_of: Series[str] = pa.Field(nullable=True)
+
+
+class Evidence(Table):
+    """The passages retrieved for a claim, best first (`rank` counts from 0)."""
+
+    claim_id: Series[str]
+    rank: Series[int] = pa.Field(ge=0)
+    passage_id: Series[str]
+    score: Series[float]
+
+
+class Verdicts(Table):
+    """One verdict a claim. `passage_id` is the passage that decided it, where there is one."""
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    label: Series[str] = pa.Field(isin=LABELS)
+    confidence: Series[float] = pa.Field(ge=0, le=1)
+    passage_id: Series[str] = pa.Field(nullable=True)
+    verifier_id: Series[str]
+
+
+class ResponseScores(Table):
+    """Counts exclude duplicate claims. `precision` and what rests on it are missing where no claim was judged."""
+
+    response_id: Series[str] = pa.Field(unique=True)
+    prompt_id: Series[str]
+    num_sentences: Series[int] = pa.Field(ge=0)
+    num_claims: Series[int] = pa.Field(ge=0)
+    num_duplicates: Series[int] = pa.Field(ge=0)
+    num_supported: Series[int] = pa.Field(ge=0)
+    num_not_supported: Series[int] = pa.Field(ge=0)
+    num_irrelevant: Series[int] = pa.Field(ge=0)
+    num_failed: Series[int] = pa.Field(ge=0)
+    precision: Series[float] = pa.Field(ge=0, le=1, nullable=True)
+    recall_at_k: Series[float] = pa.Field(ge=0, le=1)
+    f1_at_k: Series[float] = pa.Field(ge=0, le=1)
+    coverage: Series[float] = pa.Field(ge=0, le=1)
+    num_tokens: Series[int] = pa.Field(ge=0)
+    num_words: Series[int] = pa.Field(ge=0)
+    distinct_2: Series[float] = pa.Field(ge=0, le=1, nullable=True)
+
+
+class SentenceScores(Table):
+    """`supported_share` is supported / (supported + not_supported), missing where nothing was judged."""
+
+    sentence_id: Series[str] = pa.Field(unique=True)
+    response_id: Series[str]
+    num_supported: Series[int] = pa.Field(ge=0)
+    num_not_supported: Series[int] = pa.Field(ge=0)
+    num_failed: Series[int] = pa.Field(ge=0)
+    supported_share: Series[float] = pa.Field(ge=0, le=1, nullable=True)
+    is_repetition: Series[bool]
+
+
+def empty(table: type[Table]) -> pd.DataFrame:
+    """A valid table with no rows."""
+    return table.validate(pd.DataFrame({name: [] for name in table.to_schema().columns}))

@@ -1,0 +1,52 @@
+"""Bad parameters are named, before anything runs."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from factalign.parameters import check_parameters
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        return session.load_context().config_loader["parameters"]
+
+
+@pytest.mark.parametrize("env", ["test", "gpu"])
+def test_the_parameters_of_every_environment_are_valid(env):
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT, env=env) as session:
+        check_parameters(session.load_context().config_loader["parameters"])
+
+
+def test_a_misspelt_top_level_key_names_the_valid_ones(parameters):
+    with pytest.raises(ValueError, match=r"samplng: unknown key; valid keys: .*sampling"):
+        check_parameters({**parameters, "samplng": {}})
+
+
+def test_a_misspelt_nested_key_names_the_valid_ones(parameters):
+    wrong = deepcopy(parameters)
+    wrong["training"]["fkto"]["learning_rat"] = 1.0
+    with pytest.raises(ValueError, match=r"training\.fkto\.learning_rat: unknown key; valid keys: .*learning_rate"):
+        check_parameters(wrong)
+
+
+def test_a_bad_value_names_its_key_and_value(parameters):
+    wrong = deepcopy(parameters)
+    wrong["sampling"]["temperature"] = "warm"
+    with pytest.raises(ValueError, match=r"sampling\.temperature: .*'warm'"):
+        check_parameters(wrong)
+
+
+def test_a_policy_needs_the_keys_of_its_kind(parameters):
+    wrong = deepcopy(parameters)
+    wrong["policy"] = {"kind": "hub"}
+    with pytest.raises(ValueError, match=r"policy of kind 'hub' needs model"):
+        check_parameters(wrong)
