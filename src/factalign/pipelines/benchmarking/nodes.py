@@ -1,6 +1,5 @@
 """Nodes of the benchmarking pipeline."""
 
-import logging
 from typing import Any
 
 import pandas as pd
@@ -8,7 +7,7 @@ from plotly.graph_objects import Figure
 
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
-logger = logging.getLogger(__name__)
+SIDES = ("first", "last")
 
 
 def compare(
@@ -33,33 +32,25 @@ def plot(summary: dict[str, Any]) -> Figure:
 
 
 def write_report(
-    summary: dict[str, Any],
-    figure: Figure,
-    benchmark_prompts: pd.DataFrame,
-    seed: int,
-    first_responses: pd.DataFrame,
-    first_response_scores: pd.DataFrame,
-    first_claims: pd.DataFrame,
-    first_verdicts: pd.DataFrame,
-    last_responses: pd.DataFrame,
-    last_response_scores: pd.DataFrame,
-    last_claims: pd.DataFrame,
-    last_verdicts: pd.DataFrame,
+    summary: dict[str, Any], figure: Figure, benchmark_prompts: pd.DataFrame, seed: int, **tables: pd.DataFrame
 ) -> tuple[str, str]:
-    """One HTML page: the table, the figure, what drifted, and answers before and after."""
-    from factalign.analysis import claim_drift, claim_shares, pick_examples, render_report
+    """One HTML page: the table, the figure, what drifted, and answers before and after.
 
-    drift = claim_drift(
-        claim_shares(first_claims, first_verdicts, first_responses, benchmark_prompts),
-        claim_shares(last_claims, last_verdicts, last_responses, benchmark_prompts),
+    Args:
+        tables: `first_{table}` of the base and `last_{table}` of the newest policy, for the tables named below.
+    """
+    from factalign.analysis import claim_drift, claim_shares, pick_examples, render_report
+    from factalign.analysis.report import Answers
+
+    def of(side: str, *names: str) -> list[pd.DataFrame]:
+        return [tables[f"{side}_{name}"] for name in names]
+
+    shares = [claim_shares(*of(side, "claims", "verdicts", "responses"), benchmark_prompts) for side in SIDES]
+    answers = [Answers(*of(side, "responses", "response_scores", "sentences", "sentence_scores")) for side in SIDES]
+    page = render_report(
+        summary,
+        figures={"Metrics": figure},
+        drift=claim_drift(*shares),
+        examples=pick_examples(benchmark_prompts, *answers, seed=seed),
     )
-    examples = pick_examples(
-        benchmark_prompts,
-        first_responses,
-        last_responses,
-        first_response_scores,
-        last_response_scores,
-        seed=seed,
-    )
-    page = render_report(summary, figures={"Metrics": figure}, drift=drift, examples=examples)
     return page, page

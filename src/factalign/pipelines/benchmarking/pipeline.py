@@ -40,7 +40,7 @@ def create_report(report: str, models: list[str]) -> Pipeline:
     examples = {
         f"{side}_{table}": f"{model}.benchmark.{table}"
         for side, model in (("first", models[0]), ("last", models[-1]))
-        for table in ("responses", "response_scores", "claims", "verdicts")
+        for table in ("responses", "response_scores", "sentences", "sentence_scores", "claims", "verdicts")
     }
     return Pipeline(
         [

@@ -1,0 +1,230 @@
+"""Plotly figures: the metrics over the iterations, and the course of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from factalign.analysis.drift import is_resolved
+from factalign.analysis.metrics import metric
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# Okabe & Ito's palette, which stays distinct under colour blindness.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5B6570"
+_COLOURS = {"factuality": BLUE, "guard": GREY}
+_PANELS = (
+    "precision",
+    "f1_at_k",
+    "supported_claims",
+    "judged_claims",
+    "coverage",
+    "num_words",
+    "duplicate_share",
+    "distinct_2",
+)
+_COLUMNS = 4
+# Panel: title, axis, and (log key, name, colour, dash) of each line.
+_TRAINING_PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str, str], ...]], ...] = (
+    (
+        "Loss",
+        "loss",
+        (
+            ("loss", "total", GREY, "solid"),
+            ("response_loss", "responses", BLUE, "solid"),
+            ("sentence_loss", "sentences", ORANGE, "dot"),
+        ),
+    ),
+    (
+        "Rewards of responses",
+        "β × nats",
+        (
+            ("reward_desirable", "desirable", GREEN, "solid"),
+            ("reward_undesirable", "undesirable", PURPLE, "dot"),
+        ),
+    ),
+    (
+        "Margin between classes",
+        "β × nats",
+        (("margin", "responses", BLUE, "solid"), ("sentence_margin", "sentences", ORANGE, "dot")),
+    ),
+    (
+        "Reference point z0",
+        "nats",
+        (("z0", "responses", BLUE, "solid"), ("z0_sentence", "sentences", ORANGE, "dot")),
+    ),
+)
+
+
+def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
+    """Small multiples of the metrics over the iterations, with 95% intervals; the base is the dashed line.
+
+    A filled marker means that the paired difference to the base has an interval that excludes 0.
+
+    Args:
+        summary: What `factalign.analysis.build_summary` returned.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    models = summary["models"]
+    names = [model["name"] for model in models]
+    panels = [name for name in _PANELS if name in models[0]["metrics"]]
+    rows = -(-len(panels) // _COLUMNS)
+    figure = make_subplots(
+        rows=rows,
+        cols=_COLUMNS,
+        subplot_titles=[f"<b>{metric(name).label(summary['k'])}</b>" for name in panels],
+        horizontal_spacing=0.07,
+        vertical_spacing=0.2,
+    )
+    for index, name in enumerate(panels):
+        row, column = index // _COLUMNS + 1, index % _COLUMNS + 1
+        figure.add_trace(_panel_trace(models, names, name), row=row, col=column)
+        before = models[0]["metrics"][name]["mean"]
+        if before is not None:
+            figure.add_hline(y=before, line={"dash": "dash", "width": 1, "color": GREY}, row=row, col=column)
+        unit = metric(name).unit
+        figure.update_yaxes(
+            title_text="share" if unit == "share" else "per answer",
+            row=row,
+            col=column,
+            **_range(models, name),
+        )
+    for role, label in (("factuality", "factuality"), ("guard", "side effects to watch")):
+        figure.add_trace(
+            go.Scatter(
+                x=[None], y=[None], mode="markers", name=label, marker={"color": _COLOURS[role], "size": 10}
+            )
+        )
+    samples = summary["samples_per_prompt"]
+    _style(
+        figure,
+        title="Held-out benchmark over iterations",
+        subtitle=f"{summary['prompts']} prompts × {samples} samples, 95% bootstrap intervals over prompts. "
+        "Dashed: base. Filled marker: the paired difference to the base excludes 0.",
+        height=330 * rows + 90,
+    )
+    return figure
+
+
+def training_figure(rows: Sequence[Mapping[str, Any]], title: str = "Training") -> go.Figure:
+    """Loss, rewards by class, their margin and the reference points over the steps of a training.
+
+    Args:
+        rows: Rows of the training log with `step` and any of `loss`, `response_loss`, `sentence_loss`,
+            `reward_desirable`, `reward_undesirable`, `margin`, `sentence_margin`, `z0` and `z0_sentence`;
+            a key may be absent or None.
+        title: Shown above the figure.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    steps = [row for row in rows if row.get("step") is not None]
+    figure = make_subplots(
+        rows=2,
+        cols=2,
+        subplot_titles=[f"<b>{panel}</b>" for panel, _, _ in _TRAINING_PANELS],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.2,
+    )
+    legends = []
+    for index, (_, axis_title, series) in enumerate(_TRAINING_PANELS):
+        row, column = index // 2 + 1, index % 2 + 1
+        legend = "legend" if index == 0 else f"legend{index + 1}"
+        for key, label, colour, dash in series:
+            points = [(step["step"], step[key]) for step in steps if step.get(key) is not None]
+            if points:
+                x, y = zip(*points, strict=True)
+                trace = go.Scatter(
+                    x=x,
+                    y=y,
+                    name=label,
+                    mode="lines+markers",
+                    line={"color": colour, "width": 2, "dash": dash},
+                    marker={"size": 5},
+                    legend=legend,
+                )
+                figure.add_trace(trace, row=row, col=column)
+        figure.update_yaxes(title_text=axis_title, row=row, col=column)
+        figure.update_xaxes(title_text="step", row=row, col=column)
+        x_domain = figure.layout[f"xaxis{index + 1 if index else ''}"].domain
+        y_domain = figure.layout[f"yaxis{index + 1 if index else ''}"].domain
+        # Left, so that the panel's own legend has room on the right of the same line.
+        figure.layout.annotations[index].update(x=x_domain[0], xanchor="left")
+        legends.append((legend, x_domain[1], y_domain[1]))
+    _style(figure, title=title, subtitle=f"{len(steps)} logged steps", height=640)
+    for legend, x, y in legends:
+        box = {"x": x, "y": y, "xanchor": "right", "yanchor": "bottom", "orientation": "h"}
+        figure.update_layout({legend: box})
+    return figure
+
+
+def _panel_trace(models: Sequence[Mapping[str, Any]], names: list[str], name: str) -> go.Scatter:
+    import plotly.graph_objects as go
+
+    estimates = [model["metrics"][name] for model in models]
+    changes = [model["difference_to_base"].get(name) for model in models]
+    colour = _COLOURS[metric(name).role]
+    shown = metric(name)
+    return go.Scatter(
+        x=names,
+        y=[estimate["mean"] for estimate in estimates],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [_distance(estimate["high"], estimate["mean"]) for estimate in estimates],
+            "arrayminus": [_distance(estimate["mean"], estimate["low"]) for estimate in estimates],
+            "thickness": 1.6,
+            "width": 5,
+        },
+        mode="lines+markers",
+        line={"color": colour, "width": 1.5},
+        marker={
+            "size": 10,
+            "color": [colour if change and is_resolved(change) else "white" for change in changes],
+            "line": {"color": colour, "width": 2},
+        },
+        customdata=[
+            "{} [{}, {}]".format(*(shown.format(estimate[key]) for key in ("mean", "low", "high")))
+            for estimate in estimates
+        ],
+        hovertemplate="%{x}: %{customdata}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _range(models: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Axis from 0, except that shares above one half in all models are shown with room around them."""
+    bounds = [model["metrics"][name][side] for model in models for side in ("low", "high")]
+    known = [bound for bound in bounds if bound is not None]
+    if not known:
+        return {}
+    low, high = min(known), max(known)
+    if metric(name).unit == "share" and low > 0.5:
+        room = max(high - low, 0.02) * 0.4
+        return {"range": [low - room, min(high + room, 1.02)]}
+    return {"range": [0, high * 1.15 or 1]}
+
+
+def _distance(upper: float | None, lower: float | None) -> float:
+    return 0.0 if upper is None or lower is None else max(upper - lower, 0.0)
+
+
+def _style(figure: go.Figure, *, title: str, subtitle: str, height: int) -> None:
+    figure.update_layout(
+        template="plotly_white",
+        title={
+            "text": f"{title}<br><span style='font-size:13px;color:{GREY}'>{subtitle}</span>",
+            "x": 0.01,
+            "y": 0.98,
+            "yanchor": "top",
+        },
+        font={"family": "system-ui, sans-serif", "size": 12, "color": "#1F2933"},
+        height=height,
+        margin={"l": 60, "r": 20, "t": 105, "b": 70},
+        legend={"orientation": "h", "x": 0, "y": -0.08, "yanchor": "top"},
+    )
+    figure.update_xaxes(showgrid=False, linecolor="#C3CAD2", ticks="outside", tickcolor="#C3CAD2")
+    figure.update_yaxes(gridcolor="#E8ECF0", zeroline=False)

@@ -1,0 +1,113 @@
+"""Claims by rule: a sentence is cut at coordination, relative clauses, participles and lists, and each piece gets its
+subject back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from factalign.factuality.claims import with_topic
+
+_VERBS = (
+    "is are was were has have had includes? included covers? lies shares? borders produces? exports? imports? consists? "
+    "comprises? contains? ranks became becomes gained joined uses speaks? belongs hosts? features? serves? plays? offers? "
+    "holds? depends? relies"
+).replace(" ", "|")
+_VERB = re.compile(rf"\b(?:{_VERBS})\b", re.IGNORECASE)
+_PARTICIPLES = "bordered|bounded|located|situated|surrounded|nestled|known|ruled|governed|inhabited|divided|composed|led"
+_BREAKS = re.compile(
+    rf"""\s*;\s+
+    | \s*,?\s+(?:and|but|while|whereas|although)\s+(?=(?:it|they|its|their|there|the\s+country)\s)
+    | \s*,?\s+(?:and|but)\s+(?=(?:also\s+)?(?:{_VERBS})\s)
+    | \s*,?\s+(?:and\s+)?(?:which|who)\s+(?=(?:\w+\s)?(?:{_VERBS})\b)
+    | \s*,?\s+that\s+(?=(?:is|are|was|were|has|have)\s)
+    | \s*,\s+(?:and\s+)?(?=(?:{_PARTICIPLES}|bordering|including|with|making|having|covering|sharing)\s)
+    | \s+(?:and\s+)?(?=(?:bordered|bounded|surrounded)\s+by\s)
+    | \s+(?=with\s+(?:an?|its|the)\s+(?:\w+\s+){{0,3}}(?:population|capital|area|coastline|majority|economy|gdp)\b)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_PRONOUN = re.compile(
+    r"^(?:it|they|(?:the|this)\s+(?:country|nation|state|island|territory|republic|kingdom))\b(?P<own>['’]s)?", re.IGNORECASE
+)
+_POSSESSIVE = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
+_LIST = re.compile(
+    r"^(?P<head>.*?\b(?:by|includes?|including|included|such\s+as|are|member\s+of|exports?|imports?|produces?|between)\s+"
+    r"|[^,:]*:\s+)(?P<items>[^,:]+(?:,\s+[^,]+)*,?\s+and\s+[^,]+)$",
+    re.IGNORECASE,
+)
+_LIST_GAP = re.compile(r"\s*,\s+(?:and\s+)?|\s+and\s+")
+_MARKUP = re.compile(r"[*_`#]{1,3}|\[\d+\]")
+MAX_ITEM_WORDS = 6
+
+
+class ClauseExtractor:
+    """Claims by clause. "X is a landlocked country, bordered by A to the north and B to the south" gives three."""
+
+    def extract(self, sentences: Sequence[str], topics: Sequence[str]) -> list[list[str]]:
+        """See `ClaimExtractor.extract`. Time is linear in the text."""
+        return [_claims(sentence, topic) for sentence, topic in zip(sentences, topics, strict=True)]
+
+
+def _claims(sentence: str, topic: str) -> list[str]:
+    plain = " ".join(_MARKUP.sub("", sentence).split()).strip(" .;,")
+    pieces = _pieces(plain)
+    subject = _subject(pieces[0], topic) if pieces else ""
+    claims: list[str] = []
+    for number, piece in enumerate(pieces):
+        full = _with_subject(piece, subject if number else "", topic)
+        claims += [with_topic(claim, topic) for claim in _distribute(full)]
+    return list(dict.fromkeys(claims)) or [with_topic(sentence.strip(), topic)]
+
+
+def _pieces(text: str) -> list[str]:
+    """Clauses; a piece of fewer than two words stays with the one before."""
+    pieces: list[str] = []
+    start = 0
+    for match in [*_BREAKS.finditer(text), None]:
+        piece = text[start : match.start() if match else len(text)].strip(" ,;")
+        if match and len(piece.split()) < 2:
+            continue
+        if len(piece.split()) < 2 and pieces:
+            pieces[-1] = f"{pieces[-1]} {piece}"
+        elif piece:
+            pieces.append(piece)
+        start = match.end() if match else start
+    return pieces
+
+
+def _subject(clause: str, topic: str) -> str:
+    """What stands before the first verb; the topic for a pronoun."""
+    head = clause[:200]
+    verb = _VERB.search(head)
+    subject = head[: verb.start()].strip(" ,") if verb else ""
+    if not subject or _PRONOUN.match(subject):
+        return topic
+    return subject if len(subject.split()) <= 8 else topic
+
+
+def _with_subject(clause: str, subject: str, topic: str) -> str:
+    if topic:
+        pronoun = _PRONOUN.match(clause)
+        if pronoun:
+            return f"{topic}{pronoun['own'] or ''}{clause[pronoun.end() :]}"
+        if _POSSESSIVE.match(clause):
+            return _POSSESSIVE.sub(f"{topic}'s", clause)
+    if subject and re.match(rf"(?:also\s+)?(?:{_VERBS})\b", clause, re.IGNORECASE):
+        return f"{subject} {clause}"
+    if subject and re.match(rf"(?:{_PARTICIPLES})\b", clause, re.IGNORECASE):
+        return f"{subject} is {clause}"
+    if subject and re.match(r"with\s", clause, re.IGNORECASE):
+        return f"{subject} has {clause[5:]}"
+    return clause
+
+
+def _distribute(clause: str) -> list[str]:
+    """"bordered by A to the west, B and C" as three claims; a clause without a list stays whole."""
+    match = _LIST.match(clause) if len(clause) < 600 else None
+    if not match or re.search(r"\bbetween\s+$", match["head"], re.IGNORECASE):
+        return [clause]
+    items = [item.strip() for item in _LIST_GAP.split(match["items"]) if item.strip()]
+    if len(items) < 2 or any(len(item.split()) > MAX_ITEM_WORDS or _VERB.search(item) for item in items):
+        return [clause]
+    return [f"{match['head']}{item}" for item in items]

@@ -1,0 +1,101 @@
+"""Tables of evidence and verdicts for tables of claims."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pandas as pd
+
+from factalign.factuality.verifiers import Evidence, Pair, Verdict, Verifier
+from factalign.knowledge import Retriever, facts_from_json
+from factalign.schemas import LABELS, Verdicts, empty
+from factalign.schemas import Evidence as EvidenceTable
+
+logger = logging.getLogger(__name__)
+
+
+def retrieve_evidence(
+    claims: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, retriever: Retriever, k: int
+) -> pd.DataFrame:
+    """The `schemas.Evidence` of claims: the `k` best passages of each claim's topic.
+
+    A prompt without a topic ("") is searched for in the whole corpus. Duplicate claims get evidence as well.
+    """
+    topic_of_prompt = dict(zip(prompts["prompt_id"], prompts["topic"], strict=True))
+    prompt_of_response = dict(zip(responses["response_id"], responses["prompt_id"], strict=True))
+    topics = [topic_of_prompt.get(prompt_of_response.get(r, ""), "") or None for r in claims["response_id"]]
+    rows = [
+        (claim_id, rank, hit.passage_id, hit.score)
+        for claim_id, hits in zip(
+            claims["claim_id"], retriever.search(claims["text"].tolist(), topics, k), strict=True
+        )
+        for rank, hit in enumerate(hits)
+    ]
+    return pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"]) if rows else empty(EvidenceTable)
+
+
+def verify_claims(
+    claims: pd.DataFrame, evidence: pd.DataFrame, passages: pd.DataFrame, verifier: Verifier
+) -> pd.DataFrame:
+    """The `schemas.Verdicts` of claims, one a claim.
+
+    A verifier that raises on a claim, or answers something else than a verdict, gives `failed` for that claim alone.
+    """
+    if claims.empty:
+        return empty(Verdicts)
+    known = _passages(passages, set(evidence["passage_id"]))
+    found: dict[str, list[Evidence]] = {}
+    ordered = evidence.sort_values(["claim_id", "rank"], kind="stable")
+    for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
+        if passage_id not in known:
+            raise ValueError(f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table")
+        found.setdefault(claim_id, []).append(known[passage_id])
+    pairs: list[Pair] = [
+        (text, found.get(claim_id, [])) for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
+    ]
+    rows = []
+    for claim_id, pair, verdict in zip(claims["claim_id"], pairs, _verify(verifier, pairs), strict=True):
+        decided = None if verdict.evidence_index is None else pair[1][verdict.evidence_index]
+        passage_id = decided.passage_id if isinstance(decided, Evidence) else None
+        rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
+    verdicts = pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
+    verdicts["passage_id"] = verdicts["passage_id"].astype("str")
+    return verdicts
+
+
+def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Evidence]:
+    rows = passages[passages["passage_id"].isin(wanted)]
+    return {
+        row.passage_id: Evidence(
+            row.text, row.title, row.field, row.passage_id, tuple(json.loads(row.aliases)), facts_from_json(row.facts)
+        )
+        for row in rows.itertuples(index=False)
+    }
+
+
+def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
+    """All verdicts in one call; after an error, pair by pair, so that one bad claim fails alone."""
+    try:
+        return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
+    except Exception:
+        logger.warning("%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs))
+    return [_verify_one(verifier, pair) for pair in pairs]
+
+
+def _verify_one(verifier: Verifier, pair: Pair) -> Verdict:
+    try:
+        (verdict,) = verifier.verify([pair])
+        return _checked(verdict, pair)
+    except Exception as error:
+        logger.warning("%s failed on claim %.200r: %s", verifier.verifier_id, pair[0], error)
+        return Verdict("failed", 0.0)
+
+
+def _checked(verdict: Verdict, pair: Pair) -> Verdict:
+    index = verdict.evidence_index
+    if verdict.label not in LABELS or not 0 <= verdict.confidence <= 1:
+        raise ValueError(f"not a verdict: {verdict}")
+    if index is not None and not 0 <= index < len(pair[1]):
+        raise ValueError(f"evidence_index {index} of {len(pair[1])} pieces of evidence")
+    return verdict
