@@ -53,13 +53,13 @@ class PolicySource(_Parameters):
 class RetrieverConfig(Choice):
     """Which retriever finds evidence, and how many passages a claim is judged against."""
 
-    passages_per_claim: Annotated[int, Field(ge=1)] = 8
+    passages_per_claim: Annotated[int, Field(ge=1)] = 20
 
 
 class EvaluationConfig(_Parameters):
     """How a response is assessed. `k` is the K of F1@K: the number of supported claims that counts as complete."""
 
-    extractor: Choice = Choice(name="clause")
+    extractor: str = "clause"
     verifier: Choice = Choice(name="lexical")
     k: Annotated[int, Field(ge=1)] = 4
 

@@ -79,7 +79,7 @@ def extract_claims(
         ids = claims["claim_id"].iloc[group].tolist()
         for position, first in enumerate(find_duplicates(claims["text"].iloc[group].tolist())):
             duplicate_of[group[position]] = None if first is None else ids[first]
-    claims["duplicate_of"] = pd.Series(duplicate_of, dtype="str")
+    claims["duplicate_of"] = pd.Series(duplicate_of, dtype="object")
     return claims
 
 
@@ -97,7 +97,9 @@ def find_duplicates(texts: Sequence[str]) -> list[int | None]:
     result: list[int | None] = []
     for position, text in enumerate(texts):
         bag, key = bags[position], normalise(text)
-        rare = sorted(bag, key=lambda word: (frequency[word], word))[: int((1 - NEAR_DUPLICATE) * len(bag)) + 1]
+        rare = sorted(bag, key=lambda word: (frequency[word], word))[
+            : int((1 - NEAR_DUPLICATE) * len(bag)) + 1
+        ]
         first = seen.get(key)
         if first is None:
             candidates = {other for word in rare for other in by_word[hard[position], word]}

@@ -14,7 +14,9 @@ _VERBS = (
     "holds? depends? relies"
 ).replace(" ", "|")
 _VERB = re.compile(rf"\b(?:{_VERBS})\b", re.IGNORECASE)
-_PARTICIPLES = "bordered|bounded|located|situated|surrounded|nestled|known|ruled|governed|inhabited|divided|composed|led"
+_PARTICIPLES = (
+    "bordered|bounded|located|situated|surrounded|nestled|known|ruled|governed|inhabited|divided|composed|led"
+)
 _BREAKS = re.compile(
     rf"""\s*;\s+
     | \s*,?\s+(?:and|but|while|whereas|although)\s+(?=(?:it|they|its|their|there|the\s+country)\s)
@@ -28,7 +30,8 @@ _BREAKS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _PRONOUN = re.compile(
-    r"^(?:it|they|(?:the|this)\s+(?:country|nation|state|island|territory|republic|kingdom))\b(?P<own>['’]s)?", re.IGNORECASE
+    r"^(?:it|they|(?:the|this)\s+(?:country|nation|state|island|territory|republic|kingdom))\b(?P<own>['’]s)?",
+    re.IGNORECASE,
 )
 _POSSESSIVE = re.compile(r"^(?:its|their)\b", re.IGNORECASE)
 _LIST = re.compile(
@@ -52,11 +55,19 @@ class ClauseExtractor:
 def _claims(sentence: str, topic: str) -> list[str]:
     plain = " ".join(_MARKUP.sub("", sentence).split()).strip(" .;,")
     pieces = _pieces(plain)
-    subject = _subject(pieces[0], topic) if pieces else ""
     claims: list[str] = []
+    subject = verb = ""
     for number, piece in enumerate(pieces):
-        full = _with_subject(piece, subject if number else "", topic)
-        claims += [with_topic(claim, topic) for claim in _distribute(full)]
+        if number == 0:
+            subject, verb = _subject_and_verb(piece, topic)
+            full = _with_subject(piece, "", topic)
+        elif piece.lower().startswith("including ") and verb:
+            full = f"{subject} {verb} including {piece[10:]}"
+        else:
+            full = _with_subject(piece, subject, topic)
+        claims += [
+            with_topic(re.sub(r"\bincluding ", "", claim, count=1), topic) for claim in _distribute(full)
+        ]
     return list(dict.fromkeys(claims)) or [with_topic(sentence.strip(), topic)]
 
 
@@ -76,14 +87,13 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-def _subject(clause: str, topic: str) -> str:
-    """What stands before the first verb; the topic for a pronoun."""
-    head = clause[:200]
-    verb = _VERB.search(head)
-    subject = head[: verb.start()].strip(" ,") if verb else ""
-    if not subject or _PRONOUN.match(subject):
-        return topic
-    return subject if len(subject.split()) <= 8 else topic
+def _subject_and_verb(clause: str, topic: str) -> tuple[str, str]:
+    """What stands before the first verb (the topic for a pronoun), and that verb; both empty if there is none."""
+    verb = _VERB.search(clause[:200])
+    subject = clause[: verb.start()].strip(" ,") if verb else ""
+    if not subject or _PRONOUN.match(subject) or len(subject.split()) > 8:
+        subject = topic
+    return subject, verb.group() if verb else ""
 
 
 def _with_subject(clause: str, subject: str, topic: str) -> str:
@@ -103,7 +113,7 @@ def _with_subject(clause: str, subject: str, topic: str) -> str:
 
 
 def _distribute(clause: str) -> list[str]:
-    """"bordered by A to the west, B and C" as three claims; a clause without a list stays whole."""
+    """ "bordered by A to the west, B and C" as three claims; a clause without a list stays whole."""
     match = _LIST.match(clause) if len(clause) < 600 else None
     if not match or re.search(r"\bbetween\s+$", match["head"], re.IGNORECASE):
         return [clause]

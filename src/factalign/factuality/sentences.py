@@ -19,7 +19,9 @@ ABBREVIATIONS = (
     "nov oct op p.m ph.d pop pp prof rep rev sec sen sep sept sgt sq sr st u.k u.n u.s u.s.a viz vol vs"
 ).split()
 
-_LIST_MARKER = re.compile(r"[ \t]*(?:[-*+•‣▪●–—>]+[ \t]+|#{1,6}[ \t]+|\(?\d{1,3}[.)][ \t]+|\(?[a-zA-Z][)][ \t]+)*")
+_LIST_MARKER = re.compile(
+    r"[ \t]*(?:[-*+•‣▪●–—>]+[ \t]+|#{1,6}[ \t]+|\(?\d{1,3}[.)][ \t]+|\(?[a-zA-Z][)][ \t]+)*"
+)
 _UNSPACED_END = re.compile(r"[。！？｡।۔؟]+[”’」』)\]]*")
 _LINE = re.compile(r"[^\r\n\u2028\u2029\x0b\x0c\x85]+")
 
@@ -71,7 +73,10 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         if not body.strip():
             continue
         gap = text[current[1] : line.start()] if current else ""
-        continues = start == line.start() and body[:1].islower() and gap.count("\n") == 1
+        after_heading = current is not None and text[: current[0]].rstrip(" \t").endswith("#")
+        continues = (
+            start == line.start() and body[:1].islower() and gap.count("\n") == 1 and not after_heading
+        )
         if current and continues:
             current = (current[0], line.end())
             continue

@@ -32,7 +32,11 @@ def retrieve_evidence(
         )
         for rank, hit in enumerate(hits)
     ]
-    return pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"]) if rows else empty(EvidenceTable)
+    return (
+        pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"])
+        if rows
+        else empty(EvidenceTable)
+    )
 
 
 def verify_claims(
@@ -49,26 +53,32 @@ def verify_claims(
     ordered = evidence.sort_values(["claim_id", "rank"], kind="stable")
     for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
         if passage_id not in known:
-            raise ValueError(f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table")
+            raise ValueError(
+                f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table"
+            )
         found.setdefault(claim_id, []).append(known[passage_id])
     pairs: list[Pair] = [
-        (text, found.get(claim_id, [])) for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
+        (text, found.get(claim_id, []))
+        for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
     ]
     rows = []
     for claim_id, pair, verdict in zip(claims["claim_id"], pairs, _verify(verifier, pairs), strict=True):
         decided = None if verdict.evidence_index is None else pair[1][verdict.evidence_index]
         passage_id = decided.passage_id if isinstance(decided, Evidence) else None
         rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
-    verdicts = pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
-    verdicts["passage_id"] = verdicts["passage_id"].astype("str")
-    return verdicts
+    return pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
 
 
 def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Evidence]:
     rows = passages[passages["passage_id"].isin(wanted)]
     return {
         row.passage_id: Evidence(
-            row.text, row.title, row.field, row.passage_id, tuple(json.loads(row.aliases)), facts_from_json(row.facts)
+            row.text,
+            row.title,
+            row.field,
+            row.passage_id,
+            tuple(json.loads(row.aliases)),
+            facts_from_json(row.facts),
         )
         for row in rows.itertuples(index=False)
     }
@@ -79,7 +89,9 @@ def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
     try:
         return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
     except Exception:
-        logger.warning("%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs))
+        logger.warning(
+            "%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs)
+        )
     return [_verify_one(verifier, pair) for pair in pairs]
 
 

@@ -20,10 +20,9 @@ def extract(
     sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
 ) -> pd.DataFrame:
     """Sentences become self-contained claims."""
-    from factalign.factuality import extract_claims, load_extractor
+    from factalign.factuality import extract_claims
 
-    extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
-    return extract_claims(sentences, responses, prompts, extractor)
+    return extract_claims(sentences, responses, prompts, evaluation.extractor)
 
 
 def retrieve(
