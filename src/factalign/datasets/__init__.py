@@ -1,0 +1,25 @@
+"""Kedro datasets whose saves are all or nothing: a killed run leaves no artifact that looks finished."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from factalign.datasets.directory import DirectoryDataset
+    from factalign.datasets.json_lines import JSONLinesDataset
+    from factalign.datasets.table import TableDataset
+
+_LAZY = {
+    "DirectoryDataset": "factalign.datasets.directory",
+    "JSONLinesDataset": "factalign.datasets.json_lines",
+    "TableDataset": "factalign.datasets.table",
+}
+
+__all__ = ["DirectoryDataset", "JSONLinesDataset", "TableDataset"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,87 @@
+"""Rows as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io.core import AbstractVersionedDataset, DatasetError, Version
+from kedro_datasets._typing import TablePreview
+
+from factalign.datasets._atomic import atomic_path
+
+Rows = list[dict[str, Any]]
+
+
+class JSONLinesDataset(AbstractVersionedDataset[Rows, Rows]):
+    """A list of JSON objects on the local filesystem, one a line, in UTF-8.
+
+    Values keep their types: "007" stays text.
+
+    Example:
+        ```yaml
+        preferences:
+          type: factalign.datasets.JSONLinesDataset
+          filepath: data/05_model_input/preferences.jsonl
+          versioned: true
+        ```
+    """
+
+    def __init__(
+        self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self.metadata = metadata
+        super().__init__(filepath=PurePosixPath(filepath), version=version)
+
+    def load(self) -> Rows:
+        """All rows; an error names the path and the line."""
+        path = Path(self._get_load_path())
+        rows = []
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    rows.append(_parse(line, path, number))
+        return rows
+
+    def save(self, data: Rows) -> None:
+        """Write all rows or nothing."""
+        path = Path(self._get_save_path())
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            for number, row in enumerate(data, start=1):
+                if not isinstance(row, dict):
+                    raise DatasetError(f"{path}, row {number}: a row is a dict, not {type(row).__name__}")
+                try:
+                    file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+                except (TypeError, ValueError) as error:
+                    raise DatasetError(f"{path}, row {number}: {error}") from error
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows as a table for Kedro-Viz; nested values are shown as JSON."""
+        path = Path(self._get_load_path())
+        with path.open("rb") as file:
+            rows = [_parse(line, path, number) for number, line in enumerate(islice(file, nrows), start=1)]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": cells})
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "version": self._version}
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except ValueError as error:
+        raise DatasetError(f"{path}, line {number}: not valid JSON in UTF-8: {error}") from error
+    if not isinstance(row, dict):
+        raise DatasetError(f"{path}, line {number}: a line is a JSON object, not {type(row).__name__}")
+    return row
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

@@ -1,0 +1,163 @@
+"""Sampling from a server that speaks OpenAI's chat-completions protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from typing import Any
+from urllib import request
+from urllib.error import HTTPError
+
+from tqdm import tqdm
+
+from factalign.generation.engines import EngineError, Generation, Message, as_messages
+from factalign.generation.policies import PolicyHandle
+
+_WORTH_RETRYING = {408, 409, 429, 500, 502, 503, 504}
+_LONGEST_PAUSE_S = 60.0
+
+
+class _NoRedirect(request.HTTPRedirectHandler):
+    """A redirect would carry the API key to another host."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+class OpenAIEngine:
+    """Chat completions over HTTP, one request a response (not every server gives several at once).
+
+    Args:
+        handle: The policy; its `model` is the name that the server knows, unless `model` is given.
+        base_url: Address up to and including `/v1`.
+        model: Name of the model on the server; needed where the handle has adapters, which the server must
+        have
+            merged.
+        api_key_env: Environment variable that holds the key; without it, none is sent.
+        timeout: Seconds without an answer after which a request is given up.
+        attempts: Tries of one request, with growing pauses (or the server's `Retry-After`) between them.
+        pause: Seconds before the second try.
+
+    Raises:
+        ValueError: An address that is not HTTP, or adapters without a `model`.
+    """
+
+    def __init__(
+        self,
+        handle: PolicyHandle,
+        base_url: str = "http://localhost:8000/v1",
+        model: str | None = None,
+        api_key_env: str = "OPENAI_API_KEY",
+        timeout: float = 120.0,
+        attempts: int = 5,
+        pause: float = 1.0,
+    ) -> None:
+        if not base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url {base_url!r} is not valid: it begins with http:// or https://")
+        if handle["adapters"] and model is None:
+            raise ValueError(
+                "the engine 'openai' cannot merge adapters: serve the merged policy, and give its name on "
+                "the "
+                "server as the engine option `model`"
+            )
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._model = model or handle["model"]
+        self._headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(api_key_env):
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeout, self._attempts, self._pause = timeout, attempts, pause
+        self._opener = request.build_opener(_NoRedirect)
+
+    def generate(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        samples: int = 1,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> list[list[Generation]]:
+        """See `Engine.generate`; `batch_size` requests are under way at once.
+
+        Every response has a seed of its own; whether it repeats is up to the server. `top_k` is not part of
+        OpenAI's protocol and sent only where it is not 0.
+
+        Raises:
+            EngineError: The server refused a request, or `attempts` tries of it failed.
+        """
+        bodies = [
+            {
+                "model": self._model,
+                "messages": as_messages(conversation),
+                "max_tokens": max_new_tokens,
+                "temperature": temperature,
+                "top_p": top_p,
+                "seed": seed + index * samples + sample,
+            }
+            | ({"top_k": top_k} if top_k else {})
+            for index, conversation in enumerate(conversations)
+            for sample in range(samples)
+        ]
+        with ThreadPoolExecutor(max_workers=batch_size) as pool:
+            futures = [pool.submit(self._complete, body) for body in bodies]
+            try:
+                flat = [
+                    future.result()
+                    for future in tqdm(futures, unit="response", desc="sampling", mininterval=1)
+                ]
+            except BaseException:
+                pool.shutdown(cancel_futures=True, wait=False)
+                raise
+        return [flat[start : start + samples] for start in range(0, len(flat), samples)]
+
+    def _complete(self, body: dict[str, Any]) -> Generation:
+        post = request.Request(self._url, json.dumps(body).encode(), self._headers)
+        pause = self._pause
+        for attempt in range(1, self._attempts + 1):
+            wait = pause
+            try:
+                with self._opener.open(post, timeout=self._timeout) as reply:
+                    return _parse(reply.read())
+            except HTTPError as error:
+                problem = f"HTTP status {error.code}: {error.read(500).decode('utf-8', 'replace')}"
+                if error.code not in _WORTH_RETRYING:
+                    raise EngineError(f"{self._url} refused a request with {problem}") from error
+                wait = _retry_after(error, pause)
+            except (OSError, HTTPException, ValueError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            if attempt < self._attempts:
+                time.sleep(min(wait, _LONGEST_PAUSE_S))
+                pause *= 2
+        raise EngineError(f"{self._url} gave no usable answer in {self._attempts} tries; the last: {problem}")
+
+
+def _parse(reply: bytes) -> Generation:
+    """The generation in a chat-completions reply; ValueError where it is not one."""
+    try:
+        content = json.loads(reply)
+        choice = content["choices"][0]
+        text = choice["message"]["content"] or ""
+        num_tokens = int(content["usage"]["completion_tokens"])
+        reason = choice["finish_reason"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        excerpt = reply[:200].decode("utf-8", "replace")
+        raise ValueError(
+            f"the reply is not a chat completion ({type(error).__name__} {error}): {excerpt}"
+        ) from error
+    if not isinstance(text, str):
+        raise ValueError(f"the reply's message content is {type(text).__name__}, not text")
+    return Generation(text, "length" if reason == "length" else "stop", num_tokens)
+
+
+def _retry_after(error: HTTPError, default: float) -> float:
+    try:
+        return max(float(error.headers.get("Retry-After", default)), 0.0)
+    except ValueError:
+        return default

@@ -1,0 +1,90 @@
+"""From a prompt table to a response table."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from factalign.generation.config import SamplingConfig
+from factalign.generation.engines import ENGINES, well_formed
+from factalign.generation.policies import PolicyHandle, validate_handle
+from factalign.ids import content_id
+from factalign.schemas import Prompts, Responses, empty
+
+# An end mark, closing quotes or brackets, then white space or the end of the text. A full stop does not
+# count after a lone letter ("J. Smith"), a digit ("3." opens a list item) or a dotted abbreviation ("U.S.",
+# "e.g.").
+_SENTENCE_END = re.compile(
+    r"""(?: [!?…。！？]
+          | (?<!\d) (?<!\b[^\W\d_]) (?<!\.[^\W\d_]) \.
+        ) ["'”’»)\]」』]* (?= \s | \Z )
+      | [。！？]""",
+    re.VERBOSE,
+)
+
+
+def drop_unfinished_sentence(text: str) -> str:
+    """`text` up to its last sentence end, or all of it where no sentence ends.
+
+    A heuristic for the tail only: where it is unsure whether a full stop ends a sentence it cuts earlier.
+    """
+    end = max((match.end() for match in _SENTENCE_END.finditer(text)), default=len(text))
+    return text[:end]
+
+
+def sample_responses(
+    prompts: pd.DataFrame, handle: PolicyHandle, config: SamplingConfig, seed: int
+) -> pd.DataFrame:
+    """Sample `config.samples_per_prompt` responses to every prompt.
+
+    Args:
+        prompts: A `schemas.Prompts` table; may be empty.
+        handle: The policy.
+        config: How to sample.
+        seed: With the same prompts, policy, configuration and machine it gives the same table.
+
+    Returns:
+        A `schemas.Responses` table in the order of `prompts`. `num_tokens` counts what was generated, before
+        an unfinished sentence was dropped. An empty response is a row like any other.
+
+    Raises:
+        pandera.errors.SchemaError: `prompts` lacks a column or breaks a rule.
+        ValueError: The handle, the engine or its options are not valid.
+    """
+    prompts = Prompts.validate(prompts)
+    handle = validate_handle(handle)
+    if prompts.empty:
+        return empty(Responses)
+    engine = ENGINES.load(config.engine, handle=handle, **config.engine_options)
+    generations = engine.generate(
+        prompts["messages"].tolist(),
+        samples=config.samples_per_prompt,
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        seed=seed,
+        batch_size=config.batch_size,
+    )
+    rows = []
+    for prompt_id, answers in zip(prompts["prompt_id"], generations, strict=True):
+        for sample_index, generation in enumerate(answers):
+            text = well_formed(generation.text)
+            if config.drop_unfinished_sentence and generation.finish_reason == "length":
+                text = drop_unfinished_sentence(text)
+            rows.append(
+                {
+                    "response_id": content_id(
+                        "resp", prompt_id, sample_index, handle["policy_id"], seed, text
+                    ),
+                    "prompt_id": prompt_id,
+                    "sample_index": sample_index,
+                    "text": text,
+                    "finish_reason": generation.finish_reason,
+                    "num_tokens": generation.num_tokens,
+                    "policy_id": handle["policy_id"],
+                    "seed": seed,
+                }
+            )
+    return Responses.validate(pd.DataFrame(rows))

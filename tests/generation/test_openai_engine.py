@@ -1,0 +1,172 @@
+"""Against a real local server that misbehaves."""
+
+import json
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from factalign.generation import ENGINES, EngineError, Generation
+
+HANDLE = {"policy_id": "p", "model": "served", "adapters": []}
+
+
+def completion(text="Hi.", reason="stop", tokens=2):
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+    return json.dumps({"choices": [choice], "usage": {"completion_tokens": tokens}}).encode()
+
+
+@pytest.fixture
+def server():
+    """`server.script` holds (status, headers, body or seconds to hang) for the next requests; then "Hi."."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            service.seen.append((self.path, dict(self.headers), body))
+            status, headers, reply = service.script.popleft() if service.script else (200, {}, completion())
+            if isinstance(reply, float):
+                time.sleep(reply)
+                return
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def do_GET(self):
+            service.seen.append((self.path, dict(self.headers), None))
+
+        def log_message(self, *args):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64
+
+    service = Server(("127.0.0.1", 0), Handler)
+    service.script, service.seen = deque(), []
+    thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield service
+    service.shutdown()
+    service.server_close()
+
+
+@pytest.fixture
+def engine(server):
+    def build(**options):
+        options = {
+            "base_url": f"http://127.0.0.1:{server.server_port}/v1",
+            "pause": 0.01,
+            "timeout": 5.0,
+        } | options
+        return ENGINES.load("openai", handle=HANDLE, **options)
+
+    return build
+
+
+def ask(engine, texts=("Hello",), **options):
+    return engine.generate([[{"role": "user", "content": text}] for text in texts], **options)
+
+
+def test_requests_carry_the_parameters_and_answers_keep_their_order(server, engine, monkeypatch):
+    monkeypatch.setenv("MY_KEY", "secret")
+    server.script.extend((200, {}, completion(f"answer {index}", "length", index)) for index in range(4))
+    answers = ask(
+        engine(api_key_env="MY_KEY"),
+        ("a", "b 🇦🇹"),
+        samples=2,
+        max_new_tokens=9,
+        temperature=0.5,
+        top_k=7,
+        top_p=0.9,
+        seed=40,
+        batch_size=1,
+    )
+    assert answers == [
+        [Generation("answer 0", "length", 0), Generation("answer 1", "length", 1)],
+        [Generation("answer 2", "length", 2), Generation("answer 3", "length", 3)],
+    ]
+    path, headers, body = server.seen[2]
+    assert path == "/v1/chat/completions"
+    assert headers["Authorization"] == "Bearer secret"
+    assert body == {
+        "model": "served",
+        "messages": [{"role": "user", "content": "b 🇦🇹"}],
+        "max_tokens": 9,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 7,
+        "seed": 42,
+    }
+    ask(engine(), top_k=0)
+    assert "top_k" not in server.seen[-1][2]
+
+
+def test_many_requests_at_once(engine):
+    assert len(ask(engine(), ["x"] * 20, samples=2, batch_size=8)) == 20
+    assert ask(engine(), []) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (429, {"Retry-After": "0.05"}, b"slow down"),
+        (500, {}, b"oops"),
+        (503, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, b""),
+        (200, {}, b'{"choices": [{"mess'),
+        (200, {}, b'{"choices": []}'),
+        (200, {}, b'{"choices": [{"message": {"content": "no usage"}, "finish_reason": "stop"}]}'),
+        (200, {}, b"[]"),
+        (200, {"Content-Length": "999"}, b"{}"),
+        (200, {}, 0.3),
+    ],
+)
+def test_passing_trouble_is_tried_again(server, engine, trouble):
+    server.script.append(trouble)
+    assert ask(engine(timeout=0.2)) == [[Generation("Hi.", "stop", 2)]]
+    assert len(server.seen) == 2
+
+
+def test_lasting_trouble_is_an_error_that_quotes_the_last_answer(server, engine):
+    server.script.extend([(500, {}, b"still broken")] * 3)
+    with pytest.raises(EngineError, match=r"3 tries.*still broken"):
+        ask(engine(attempts=3))
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_refusal_is_not_tried_again_and_hides_the_key(server, engine, monkeypatch, status):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    server.script.append((status, {}, b"unknown parameter: top_k"))
+    with pytest.raises(EngineError, match=f"{status}: unknown parameter: top_k") as caught:
+        ask(engine(), top_k=5)
+    assert "secret" not in str(caught.value)
+    assert len(server.seen) == 1
+
+
+def test_redirects_are_not_followed(server, engine):
+    server.script.append((302, {"Location": f"http://127.0.0.1:{server.server_port}/elsewhere"}, b""))
+    with pytest.raises(EngineError, match="302"):
+        ask(engine())
+    assert len(server.seen) == 1
+
+
+def test_an_empty_answer_is_an_answer(server, engine):
+    server.script.append((200, {}, completion(None)))
+    assert ask(engine())[0][0].text == ""
+
+
+def test_nobody_listens():
+    engine = ENGINES.load("openai", handle=HANDLE, base_url="http://127.0.0.1:9/v1", attempts=2, pause=0.01)
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:9"):
+        ask(engine)
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="http://"):
+        ENGINES.load("openai", handle=HANDLE, base_url="file:///etc/passwd")
+    with pytest.raises(ValueError, match="adapters"):
+        ENGINES.load("openai", handle=HANDLE | {"adapters": ["a"]})
