@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,29 +34,28 @@ class Project:
         for name in ("pyproject.toml", ".telemetry", ".kedro.yml"):
             shutil.copy(PROJECT / name, root / name)
 
-    def start(self, *arguments: str, iterations: int = 2, **popen: object) -> subprocess.Popen[str]:
-        """Start `kedro` with `arguments` in the copy."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=self.root,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(self.root / "src"),
-                "FACTALIGN_ITERATIONS": str(iterations),
-                "DO_NOT_TRACK": "1",
-                "COLUMNS": "200",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            **popen,  # type: ignore[call-overload]
-        )
+    def start(self, *arguments: str, iterations: int = 2, **popen: Any) -> subprocess.Popen[str]:
+        """Start Python with `arguments` in the copy."""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.root / "src"),
+            "FACTALIGN_ITERATIONS": str(iterations),
+            "DO_NOT_TRACK": "1",
+            "COLUMNS": "200",
+        }
+        command = [sys.executable, *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.root, env=environment, **pipes, **popen)
 
-    def kedro(self, *arguments: str, iterations: int = 2) -> subprocess.CompletedProcess[str]:
-        """Run `kedro` with `arguments` in the copy to its end."""
+    def run(self, *arguments: str, iterations: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run Python with `arguments` in the copy to its end."""
         process = self.start(*arguments, iterations=iterations)
         output, _ = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def kedro(self, *arguments: str, iterations: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run `kedro` with `arguments` in the copy to its end."""
+        return self.run("-m", "kedro", *arguments, iterations=iterations)
 
     def newest(self, path: str) -> Path:
         """The newest version of the versioned artifact `path`, relative to `data/`."""

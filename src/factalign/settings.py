@@ -25,6 +25,7 @@ ITERATIONS = _iterations()
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},  # an environment states only what differs
     "custom_resolvers": {
         "iterations": lambda: ITERATIONS,
         "project_path": lambda relative: str(PROJECT_PATH / relative),

@@ -20,7 +20,9 @@ def train(
     """
     from .launch import launch
 
-    staging = Path(staging_dir) / content_id("training", policy["policy_id"], preferences, config.model_dump(), seed)
+    staging = Path(staging_dir) / content_id(
+        "training", policy["policy_id"], preferences, config.fkto.model_dump(mode="json"), seed
+    )
     staging.mkdir(parents=True, exist_ok=True)
     rows = staging / "preferences.jsonl"
     rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8")
