@@ -28,7 +28,9 @@ class Project:
         self.root = root
         for name in ("src", "conf"):
             shutil.copytree(
-                PROJECT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local")
+                PROJECT / name,
+                root / name,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "local"),
             )
         (root / "conf" / "local").mkdir()
         for name in ("pyproject.toml", ".telemetry", ".kedro.yml"):

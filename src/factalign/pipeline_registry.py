@@ -2,7 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from factalign.pipelines import benchmarking, evaluation, iterate, knowledge, policy, preference, sampling, training
+from factalign.pipelines import (
+    benchmarking,
+    evaluation,
+    iterate,
+    knowledge,
+    policy,
+    preference,
+    sampling,
+    training,
+)
 from factalign.settings import ITERATIONS
 
 STANDALONE = "standalone"
@@ -13,7 +22,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     preparation = policy.create_pipeline() + knowledge.create_pipeline()
     round_ = iterate.create_round(STANDALONE, previous="base")
     stages = {
-        stage: round_.only_nodes_with_tags(stage) for stage in ("sampling", "evaluation", "preference", "training")
+        stage: round_.only_nodes_with_tags(stage)
+        for stage in ("sampling", "evaluation", "preference", "training")
     }
     whole = iterate.create_pipeline(ITERATIONS)
     return {

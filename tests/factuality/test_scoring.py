@@ -28,17 +28,14 @@ def tables(response_texts, sentences=(), claims=(), verdicts=()):
             for i, r, n, t in sentences
         ],
         schemas.Claims: [
-            {"claim_id": i, "sentence_id": s, "response_id": r, "text": i, "duplicate_of": d}
-            for i, s, r, d in claims
+            {"claim_id": i, "sentence_id": s, "response_id": r, "text": i, "duplicate_of": d} for i, s, r, d in claims
         ],
         schemas.Verdicts: [
             {"claim_id": i, "label": label, "confidence": 1.0, "passage_id": None, "verifier_id": "v"}
             for i, label in verdicts
         ],
     }
-    return [
-        table.validate(pd.DataFrame(rows)) if rows else schemas.empty(table) for table, rows in names.items()
-    ]
+    return [table.validate(pd.DataFrame(rows)) if rows else schemas.empty(table) for table, rows in names.items()]
 
 
 def one_response(*labels, duplicates=0):
@@ -151,9 +148,7 @@ def test_repetition_when_all_claims_were_made_before():
         ("s3", "r", 3, "Hm."),
     ]
     claims = [("a", "s0", "r", None), ("a1", "s1", "r", "a"), ("a2", "s2", "r", "a"), ("b", "s2", "r", None)]
-    scores = score_sentences(
-        *tables({"r": "x"}, sentences, claims, [("a", "supported"), ("b", "supported")])[1:]
-    )
+    scores = score_sentences(*tables({"r": "x"}, sentences, claims, [("a", "supported"), ("b", "supported")])[1:])
     assert scores["is_repetition"].tolist() == [False, True, False, False]
     assert np.isnan(scores["supported_share"].iloc[1])
 
@@ -172,11 +167,7 @@ def test_repetition_when_all_claims_were_made_before():
 def test_words_and_distinct_2_of_any_script(text, num_words, distinct_2):
     score = score_responses(*tables({"r": text}), k=1).iloc[0]
     assert score["num_words"] == num_words
-    assert (
-        np.isnan(score["distinct_2"])
-        if distinct_2 is None
-        else score["distinct_2"] == pytest.approx(distinct_2)
-    )
+    assert np.isnan(score["distinct_2"]) if distinct_2 is None else score["distinct_2"] == pytest.approx(distinct_2)
 
 
 def test_long_texts_are_fine():

@@ -30,7 +30,16 @@ def test_every_dataset_of_every_pipeline_is_in_the_catalog(catalog):
 
 
 def test_the_stages_are_registered(catalog):
-    stages = {"policy", "knowledge", "sampling", "evaluation", "preference", "training", "benchmarking", "iterate"}
+    stages = {
+        "policy",
+        "knowledge",
+        "sampling",
+        "evaluation",
+        "preference",
+        "training",
+        "benchmarking",
+        "iterate",
+    }
     assert stages <= set(pipelines)
 
 

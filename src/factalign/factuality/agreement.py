@@ -17,16 +17,18 @@ def verifier_agreement(
 ) -> pd.DataFrame:
     """Agreement of `labels` with those in `claims`, with 95% percentile intervals of a bootstrap over topics.
 
-    Claims of one topic are drawn together: they share passages, and their errors go together. A `failed` label counts
-    as disagreement.
+    Claims of one topic are drawn together: they share passages, and their errors go together. A `failed`
+    label counts as disagreement.
 
     Args:
         claims: One row a claim, with `label` (right by hand) and `topic`.
         labels: The verifier's label of each row.
+        resamples: Draws of the bootstrap.
+        seed: Of the draws.
 
     Returns:
-        One row a metric: `metric`, `value`, `low`, `high`, `claims` (what the share is of). A metric without a case
-        to count is missing.
+        One row a metric: `metric`, `value`, `low`, `high`, `claims` (what the share is of). A metric
+        without a case to count is missing.
 
     Raises:
         ValueError: Lengths differ, or a label is none of `schemas.LABELS`.
@@ -52,12 +54,11 @@ def verifier_agreement(
     topics, group = np.unique(claims["topic"].to_numpy(dtype=str), return_inverse=True)
     per_topic = np.zeros((len(topics), counts.shape[1]))
     np.add.at(per_topic, group, counts)
-    draws = (
-        np.random.default_rng(seed).integers(len(topics), size=(resamples, len(topics)))
-        if len(topics)
-        else []
-    )
-    sampled = per_topic[draws].sum(axis=1) if len(topics) else np.zeros((0, counts.shape[1]))
+    if len(topics):
+        draws = np.random.default_rng(seed).integers(len(topics), size=(resamples, len(topics)))
+        sampled = per_topic[draws].sum(axis=1)
+    else:
+        sampled = per_topic
     total = counts.sum(axis=0)
     values, spread = _metrics(total[None]), _metrics(sampled)
     denominators = (total[0], total[3], total[4], total[4], total[6])

@@ -20,7 +20,9 @@ class ClaimExtractor(Protocol):
     """Turns sentences into claims."""
 
     def extract(self, sentences: Sequence[str], topics: Sequence[str]) -> list[list[str]]:
-        """The claims of each sentence, in order; `topics` names what each sentence is about ("" if unknown)."""
+        """The claims of each sentence, in order; `topics` names what each sentence is about ("" if
+        unknown).
+        """
 
 
 EXTRACTORS: Registry[ClaimExtractor] = Registry(
@@ -50,12 +52,17 @@ def with_topic(text: str, topic: str) -> str:
 
 
 def extract_claims(
-    sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, extractor: str = "clause"
+    sentences: pd.DataFrame,
+    responses: pd.DataFrame,
+    prompts: pd.DataFrame,
+    extractor: str = "clause",
 ) -> pd.DataFrame:
     """The `schemas.Claims` of sentences.
 
     Args:
-        sentences, responses, prompts: Tables of `factalign.schemas`; a sentence's topic is that of its prompt.
+        sentences: A `schemas.Sentences` table.
+        responses: Its responses.
+        prompts: Their prompts; a sentence's topic is that of its prompt.
         extractor: A name of `EXTRACTORS`.
     """
     topic_of_prompt = dict(zip(prompts["prompt_id"], prompts["topic"], strict=True))
@@ -68,9 +75,7 @@ def extract_claims(
     ):
         for number, text in enumerate(texts):
             claim_id = content_id("claim", sentence_id, number, text)
-            rows.append(
-                {"claim_id": claim_id, "sentence_id": sentence_id, "response_id": response_id, "text": text}
-            )
+            rows.append({"claim_id": claim_id, "sentence_id": sentence_id, "response_id": response_id, "text": text})
     if not rows:
         return empty(Claims)
     claims = pd.DataFrame(rows)
@@ -86,8 +91,9 @@ def extract_claims(
 def find_duplicates(texts: Sequence[str]) -> list[int | None]:
     """For each claim the position of the first that says the same, None for a first one.
 
-    The same: equal but for case and punctuation; or the same names, numbers and directions, and word sets that overlap
-    by `NEAR_DUPLICATE` (Jaccard). Candidates are found by prefix filtering (Chaudhuri et al. 2006), not pair by pair.
+    The same: equal but for case and punctuation; or the same names, numbers and directions, and word sets
+    that overlap by `NEAR_DUPLICATE` (Jaccard). Candidates are found by prefix filtering (Chaudhuri et al.
+    2006), not pair by pair.
     """
     bags = [frozenset(stem(word) for word in _WORD.findall(text)) for text in texts]
     hard = [_hard_words(text) for text in texts]
@@ -97,9 +103,7 @@ def find_duplicates(texts: Sequence[str]) -> list[int | None]:
     result: list[int | None] = []
     for position, text in enumerate(texts):
         bag, key = bags[position], normalise(text)
-        rare = sorted(bag, key=lambda word: (frequency[word], word))[
-            : int((1 - NEAR_DUPLICATE) * len(bag)) + 1
-        ]
+        rare = sorted(bag, key=lambda word: (frequency[word], word))[: int((1 - NEAR_DUPLICATE) * len(bag)) + 1]
         first = seen.get(key)
         if first is None:
             candidates = {other for word in rare for other in by_word[hard[position], word]}

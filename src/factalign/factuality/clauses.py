@@ -1,5 +1,6 @@
-"""Claims by rule: a sentence is cut at coordination, relative clauses, participles and lists, and each piece gets its
-subject back."""
+"""Claims by rule: a sentence is cut at coordination, relative clauses, participles and lists, and each
+piece gets its subject back.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from collections.abc import Sequence
 from factalign.factuality.claims import with_topic
 
 _VERBS = (
-    "is are was were has have had includes? included covers? lies shares? borders produces? exports? imports? consists? "
-    "comprises? contains? ranks became becomes gained joined uses speaks? belongs hosts? features? serves? plays? offers? "
-    "holds? depends? relies"
-).replace(" ", "|")
+    "is|are|was|were|has|have|had|includes?|included|covers?|lies|shares?|borders|produces?|exports?|imports?"
+    "|consists?|comprises?|contains?|ranks|became|becomes|gained|joined|uses|speaks?|belongs|hosts?|features?"
+    "|serves?|plays?|offers?|holds?|depends?|relies"
+)
 _VERB = re.compile(rf"\b(?:{_VERBS})\b", re.IGNORECASE)
 _PARTICIPLES = (
     "bordered|bounded|located|situated|surrounded|nestled|known|ruled|governed|inhabited|divided|composed|led"
@@ -24,8 +25,11 @@ _BREAKS = re.compile(
     | \s*,?\s+(?:and\s+)?(?:which|who)\s+(?=(?:\w+\s)?(?:{_VERBS})\b)
     | \s*,?\s+that\s+(?=(?:is|are|was|were|has|have)\s)
     | \s*,\s+(?:and\s+)?(?=(?:{_PARTICIPLES}|bordering|including|with|making|having|covering|sharing)\s)
-    | \s+(?:and\s+)?(?=(?:bordered|bounded|surrounded)\s+by\s)
-    | \s+(?=with\s+(?:an?|its|the)\s+(?:\w+\s+){{0,3}}(?:population|capital|area|coastline|majority|economy|gdp)\b)
+    | (?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bwere)(?<!\balso)(?<!\bnot)
+      \s+(?:and\s+)?(?=(?:bordered|bounded|surrounded)\s+by\s)
+    | \s*,\s+and\s+(?=the\s+(?:\w+\s+){{1,6}}(?:is|are|was|were|has|have)\s)
+    | \s+(?=with\s+(?:an?|its|the)\s+(?:\w+\s+){{0,3}}
+          (?:population|capital|area|coastline|majority|economy|gdp)\b)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -39,13 +43,18 @@ _LIST = re.compile(
     r"|[^,:]*:\s+)(?P<items>[^,:]+(?:,\s+[^,]+)*,?\s+and\s+[^,]+)$",
     re.IGNORECASE,
 )
-_LIST_GAP = re.compile(r"\s*,\s+(?:and\s+)?|\s+and\s+")
+_LIST_GAP = re.compile(r"\s*,\s+(?:and\s+)?")
+_ONLY_DIRECTION = re.compile(r"(?:to\s+)?(?:the\s+)?(?:north|south|east|west)(?:east|west)?", re.IGNORECASE)
 _MARKUP = re.compile(r"[*_`#]{1,3}|\[\d+\]")
+_RELATIVE = re.compile(r"\b(?:which|who)\b", re.IGNORECASE)
 MAX_ITEM_WORDS = 6
+MAX_SUBJECT_WORDS = 8
 
 
 class ClauseExtractor:
-    """Claims by clause. "X is a landlocked country, bordered by A to the north and B to the south" gives three."""
+    """Claims by clause. "X is a landlocked country, bordered by A to the north and B to the south" gives
+    three.
+    """
 
     def extract(self, sentences: Sequence[str], topics: Sequence[str]) -> list[list[str]]:
         """See `ClaimExtractor.extract`. Time is linear in the text."""
@@ -60,14 +69,15 @@ def _claims(sentence: str, topic: str) -> list[str]:
     for number, piece in enumerate(pieces):
         if number == 0:
             subject, verb = _subject_and_verb(piece, topic)
+            if not verb and len(pieces) > 1 and len(piece.split()) <= MAX_SUBJECT_WORDS:
+                subject = piece  # "Mount Everest, which is …"
+                continue
             full = _with_subject(piece, "", topic)
         elif piece.lower().startswith("including ") and verb:
             full = f"{subject} {verb} including {piece[10:]}"
         else:
             full = _with_subject(piece, subject, topic)
-        claims += [
-            with_topic(re.sub(r"\bincluding ", "", claim, count=1), topic) for claim in _distribute(full)
-        ]
+        claims += [with_topic(re.sub(r"\bincluding ", "", claim, count=1), topic) for claim in _distribute(full)]
     return list(dict.fromkeys(claims)) or [with_topic(sentence.strip(), topic)]
 
 
@@ -77,7 +87,7 @@ def _pieces(text: str) -> list[str]:
     start = 0
     for match in [*_BREAKS.finditer(text), None]:
         piece = text[start : match.start() if match else len(text)].strip(" ,;")
-        if match and len(piece.split()) < 2:
+        if match and len(piece.split()) < 2 and not (start == 0 and _RELATIVE.search(match.group())):
             continue
         if len(piece.split()) < 2 and pieces:
             pieces[-1] = f"{pieces[-1]} {piece}"
@@ -88,10 +98,12 @@ def _pieces(text: str) -> list[str]:
 
 
 def _subject_and_verb(clause: str, topic: str) -> tuple[str, str]:
-    """What stands before the first verb (the topic for a pronoun), and that verb; both empty if there is none."""
+    """What stands before the first verb (the topic for a pronoun), and that verb; both empty if there is
+    none.
+    """
     verb = _VERB.search(clause[:200])
     subject = clause[: verb.start()].strip(" ,") if verb else ""
-    if not subject or _PRONOUN.match(subject) or len(subject.split()) > 8:
+    if not subject or _PRONOUN.match(subject) or len(subject.split()) > MAX_SUBJECT_WORDS:
         subject = topic
     return subject, verb.group() if verb else ""
 
@@ -113,11 +125,17 @@ def _with_subject(clause: str, subject: str, topic: str) -> str:
 
 
 def _distribute(clause: str) -> list[str]:
-    """ "bordered by A to the west, B and C" as three claims; a clause without a list stays whole."""
+    """Three claims of "bordered by A to the west, B and C"; a clause without a list stays whole."""
     match = _LIST.match(clause) if len(clause) < 600 else None
     if not match or re.search(r"\bbetween\s+$", match["head"], re.IGNORECASE):
         return [clause]
-    items = [item.strip() for item in _LIST_GAP.split(match["items"]) if item.strip()]
-    if len(items) < 2 or any(len(item.split()) > MAX_ITEM_WORDS or _VERB.search(item) for item in items):
+    *items, last = _LIST_GAP.split(match["items"])
+    items += last.split(" and ", 1) if " and " in last and not re.search(r",\s+and\s", match["items"]) else [last]
+    items = [item.strip() for item in items if item.strip()]
+    if len(items) < 2 or any(map(_is_no_item, items)):
         return [clause]
     return [f"{match['head']}{item}" for item in items]
+
+
+def _is_no_item(text: str) -> bool:
+    return len(text.split()) > MAX_ITEM_WORDS or bool(_VERB.search(text) or _ONLY_DIRECTION.fullmatch(text))

@@ -110,9 +110,7 @@ def _count_labels(claims: pd.DataFrame, verdicts: pd.DataFrame, owner: str, ids:
     """Distinct claims by label: one row an id of `ids`, one column a label of `LABELS`."""
     _check_references("verdicts", verdicts, "claim_id", claims)
     distinct = claims.loc[claims["duplicate_of"].isna(), ["claim_id", owner]]
-    labelled = distinct.merge(
-        verdicts[["claim_id", "label"]], on="claim_id", how="left", validate="one_to_one"
-    )
+    labelled = distinct.merge(verdicts[["claim_id", "label"]], on="claim_id", how="left", validate="one_to_one")
     labelled["label"] = labelled["label"].astype("object").fillna("failed")
     counts = labelled.groupby([owner, "label"]).size().unstack(fill_value=0)
     return counts.reindex(index=ids, columns=list(LABELS), fill_value=0).astype("int64")

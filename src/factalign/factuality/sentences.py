@@ -13,15 +13,14 @@ from factalign.ids import content_id
 from factalign.schemas import Sentences, empty
 
 # Abbreviations that Punkt would learn from a corpus; lower case, without the last period.
-ABBREVIATIONS = (
-    "a.d a.m adm approx apr art aug ave b.c b.c.e bros c.e ca capt cf ch co col corp dec dept dist div dr e.g ed eds est "
-    "et.al etc ex feb fig ft gen gov hon hr i.e inc jan jr jul jun kg km lt ltd maj mar max messrs min mr mrs ms mt no nos "
-    "nov oct op p.m ph.d pop pp prof rep rev sec sen sep sept sgt sq sr st u.k u.n u.s u.s.a viz vol vs"
-).split()
+_ABBREVIATIONS = """
+a.d a.m adm approx apr art aug ave b.c b.c.e bros c.e ca capt cf ch co col corp dec dept dist div dr e.g
+ed eds est et.al etc ex feb fig ft gen gov hon hr i.e inc jan jr jul jun kg km lt ltd maj mar max messrs
+min mr mrs ms mt no nos nov oct op p.m ph.d pop pp prof rep rev sec sen sep sept sgt sq sr st u.k u.n u.s
+u.s.a viz vol vs
+"""
 
-_LIST_MARKER = re.compile(
-    r"[ \t]*(?:[-*+•‣▪●–—>]+[ \t]+|#{1,6}[ \t]+|\(?\d{1,3}[.)][ \t]+|\(?[a-zA-Z][)][ \t]+)*"
-)
+_LIST_MARKER = re.compile(r"[ \t]*(?:[-*+•‣▪●–—>]+[ \t]+|#{1,6}[ \t]+|\(?\d{1,3}[.)][ \t]+|\(?[a-zA-Z][)][ \t]+)*")
 _UNSPACED_END = re.compile(r"[。！？｡।۔؟]+[”’」』)\]]*")
 _LINE = re.compile(r"[^\r\n\u2028\u2029\x0b\x0c\x85]+")
 
@@ -29,8 +28,9 @@ _LINE = re.compile(r"[^\r\n\u2028\u2029\x0b\x0c\x85]+")
 def split_sentences(text: str) -> list[tuple[int, int]]:
     """(start, end) of each sentence: `text[start:end]` is the sentence, without space around it.
 
-    A list item or heading is a sentence (its marker stays outside); a line that goes on in lower case continues the
-    sentence before. Pieces without a letter or digit ("---", emoji) are no sentences. Works on any text, in linear time.
+    A list item or heading is a sentence (its marker stays outside); a line that goes on in lower case
+    continues the sentence before. Pieces without a letter or digit ("---", emoji) are no sentences. Works
+    on any text, in linear time.
     """
     spans = []
     for block_start, block_end in _blocks(text):
@@ -74,9 +74,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
             continue
         gap = text[current[1] : line.start()] if current else ""
         after_heading = current is not None and text[: current[0]].rstrip(" \t").endswith("#")
-        continues = (
-            start == line.start() and body[:1].islower() and gap.count("\n") == 1 and not after_heading
-        )
+        continues = start == line.start() and body[:1].islower() and gap.count("\n") == 1 and not after_heading
         if current and continues:
             current = (current[0], line.end())
             continue
@@ -100,5 +98,5 @@ def _tokenizer() -> Any:
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
     parameters = PunktParameters()
-    parameters.abbrev_types.update(ABBREVIATIONS)
+    parameters.abbrev_types.update(_ABBREVIATIONS.split())
     return PunktSentenceTokenizer(parameters)

@@ -27,16 +27,10 @@ def retrieve_evidence(
     topics = [topic_of_prompt.get(prompt_of_response.get(r, ""), "") or None for r in claims["response_id"]]
     rows = [
         (claim_id, rank, hit.passage_id, hit.score)
-        for claim_id, hits in zip(
-            claims["claim_id"], retriever.search(claims["text"].tolist(), topics, k), strict=True
-        )
+        for claim_id, hits in zip(claims["claim_id"], retriever.search(claims["text"].tolist(), topics, k), strict=True)
         for rank, hit in enumerate(hits)
     ]
-    return (
-        pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"])
-        if rows
-        else empty(EvidenceTable)
-    )
+    return pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"]) if rows else empty(EvidenceTable)
 
 
 def verify_claims(
@@ -44,7 +38,8 @@ def verify_claims(
 ) -> pd.DataFrame:
     """The `schemas.Verdicts` of claims, one a claim.
 
-    A verifier that raises on a claim, or answers something else than a verdict, gives `failed` for that claim alone.
+    A verifier that raises on a claim, or answers something else than a verdict, gives `failed` for that
+    claim alone.
     """
     if claims.empty:
         return empty(Verdicts)
@@ -53,13 +48,10 @@ def verify_claims(
     ordered = evidence.sort_values(["claim_id", "rank"], kind="stable")
     for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
         if passage_id not in known:
-            raise ValueError(
-                f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table"
-            )
+            raise ValueError(f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table")
         found.setdefault(claim_id, []).append(known[passage_id])
     pairs: list[Pair] = [
-        (text, found.get(claim_id, []))
-        for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
+        (text, found.get(claim_id, [])) for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
     ]
     rows = []
     for claim_id, pair, verdict in zip(claims["claim_id"], pairs, _verify(verifier, pairs), strict=True):
@@ -71,16 +63,10 @@ def verify_claims(
 
 def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Evidence]:
     rows = passages[passages["passage_id"].isin(wanted)]
+    columns = (rows[name].tolist() for name in ("passage_id", "title", "field", "text", "aliases", "facts"))
     return {
-        row.passage_id: Evidence(
-            row.text,
-            row.title,
-            row.field,
-            row.passage_id,
-            tuple(json.loads(row.aliases)),
-            facts_from_json(row.facts),
-        )
-        for row in rows.itertuples(index=False)
+        passage_id: Evidence(text, title, field, passage_id, tuple(json.loads(aliases)), facts_from_json(facts))
+        for passage_id, title, field, text, aliases, facts in zip(*columns, strict=True)
     }
 
 
@@ -89,9 +75,7 @@ def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
     try:
         return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
     except Exception:
-        logger.warning(
-            "%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs)
-        )
+        logger.warning("%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs))
     return [_verify_one(verifier, pair) for pair in pairs]
 
 

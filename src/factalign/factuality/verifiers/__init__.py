@@ -32,6 +32,9 @@ class Evidence:
     aliases: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
 
+    def __hash__(self) -> int:  # that of all facts would cost more than reading the passage again
+        return hash((self.title, self.text))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -59,7 +62,9 @@ class Verifier(Protocol):
         """Names the verifier and all that its verdicts depend on."""
 
     def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        """One verdict for each (claim, evidence, best first); claims and evidence are data, whatever they say."""
+        """One verdict for each (claim, evidence, best first); claims and evidence are data, whatever they
+        say.
+        """
 
 
 VERIFIERS: Registry[Verifier] = Registry(

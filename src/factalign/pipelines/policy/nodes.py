@@ -17,7 +17,7 @@ def import_policy(source: PolicySource, staging_dir: str) -> str:
 
     Path(staging_dir).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="policy-", dir=staging_dir)
-    if source.kind == "gguf_package":
+    if source.package and source.file and source.kind == "gguf_package":
         convert_gguf(source.package, source.file, folder)
     return folder
 
@@ -26,6 +26,6 @@ def describe_policy(checkpoint: str, source: PolicySource) -> dict[str, Any]:
     """The handle of the base policy, named by a hash of its weights."""
     from factalign.generation import make_handle
 
-    if source.kind == "hub":
+    if source.model and source.kind == "hub":
         return dict(make_handle(source.model, source.adapters, revision=source.revision))
     return dict(make_handle(checkpoint))

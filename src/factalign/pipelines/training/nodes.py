@@ -11,7 +11,11 @@ from factalign.parameters import TrainingConfig
 
 
 def train(
-    policy: dict[str, Any], preferences: list[dict[str, Any]], config: TrainingConfig, seed: int, staging_dir: str
+    policy: dict[str, Any],
+    preferences: list[dict[str, Any]],
+    config: TrainingConfig,
+    seed: int,
+    staging_dir: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Train in a child process and return the folder to publish and the training log.
 
@@ -25,7 +29,9 @@ def train(
     )
     staging.mkdir(parents=True, exist_ok=True)
     rows = staging / "preferences.jsonl"
-    rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8")
+    rows.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8"
+    )
     manifest = {
         "policy": policy,
         "preferences": str(rows),
@@ -34,7 +40,9 @@ def train(
         "seed": seed,
     }
     output = launch(manifest, staging, accelerate_config=config.accelerate_config)
-    log = [json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()]
+    log = [
+        json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     return str(output), log
 
 

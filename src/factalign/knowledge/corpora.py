@@ -1,0 +1,148 @@
+"""Knowledge corpora by name, each a function that returns a table of passages."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from factalign.ids import content_id
+from factalign.knowledge.facts import facts_from_json
+from factalign.registry import Registry
+from factalign.schemas import Passages
+
+CORPORA: Registry[pd.DataFrame] = Registry(
+    "corpus",
+    {
+        "factbook": "factalign.knowledge.factbook.reader:load_factbook",
+        "table": "factalign.knowledge.corpora:load_table",
+    },
+)
+REQUIRED = ("title", "text")
+OPTIONAL = ("passage_id", "field", "aliases", "facts")
+
+
+def load_corpus(name: str, **options: Any) -> pd.DataFrame:
+    """The passages of the corpus `name`, validated.
+
+    Raises:
+        ValueError: Unknown name, malformed source, no passage, or a duplicate `passage_id`.
+    """
+    passages = CORPORA.load(name, **options)
+    if passages.empty:
+        raise ValueError(f"corpus {name!r} with {options}: no passages")
+    duplicate = passages["passage_id"][passages["passage_id"].duplicated()]
+    if len(duplicate):
+        raise ValueError(f"corpus {name!r} with {options}: passage_id {duplicate.iloc[0]!r} occurs more than once")
+    return Passages.validate(passages)
+
+
+def load_table(path: str) -> pd.DataFrame:
+    """Passages of a file of records with `title`, `text` and optionally `passage_id`, `field`, `aliases`,
+    `facts`.
+
+    Args:
+        path: `.jsonl`, `.csv` or `.parquet`. `aliases` is a list of names (in CSV and Parquet as JSON),
+            `facts` a list of typed facts (`factalign.knowledge.facts`).
+
+    Raises:
+        ValueError: Unknown format, an empty file, a missing or empty field, a duplicate `passage_id`; the
+        message
+            names path, line and field.
+    """
+    rows: list[dict[str, str]] = []
+    seen: dict[str, int] = {}
+    for line, record in _records(Path(path)):
+        where = f"{path}, line {line}"
+        for field in REQUIRED:
+            if not isinstance(record.get(field), str) or not record[field].strip():
+                raise ValueError(f"{where}: field {field!r} must be text that is not empty, got {record.get(field)!r}")
+        unknown = set(record) - set(REQUIRED) - set(OPTIONAL)
+        if unknown:
+            raise ValueError(f"{where}: unknown field {sorted(unknown)[0]!r}; valid: {', '.join(REQUIRED + OPTIONAL)}")
+        row = {key: _text(record, key, where) for key in (*REQUIRED, "field")}
+        row["aliases"] = _json_list(record, "aliases", where)
+        row["facts"] = _json_list(record, "facts", where)
+        row["passage_id"] = _text(record, "passage_id", where) or content_id("passage", *(row[k] for k in sorted(row)))
+        if row["passage_id"] in seen:
+            raise ValueError(
+                f"{where}: passage_id {row['passage_id']!r} was on line {seen[row['passage_id']]} already "
+                "(a passage without an id gets one by its content)"
+            )
+        seen[row["passage_id"]] = line
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{path}: no passages")
+    return pd.DataFrame(rows)[["passage_id", "title", "field", "text", "aliases", "facts"]]
+
+
+def topics(passages: pd.DataFrame) -> list[str]:
+    """Titles that prompts can ask about, sorted: those with a `topic` fact where a corpus has such, else
+    all.
+    """
+    marked = passages[passages["facts"].str.contains('"relation": "topic"', regex=False)]
+    return sorted(set((marked if len(marked) else passages)["title"]))
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.suffix == ".jsonl":
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _parse(line, f"{path}, line {number}")
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            for record in reader:
+                if None in record:
+                    raise ValueError(f"{path}, line {reader.line_num}: more cells than the header has fields")
+                yield reader.line_num, {key: value for key, value in record.items() if value}
+    elif path.suffix == ".parquet":
+        try:
+            table = pd.read_parquet(path)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
+        for number, record in enumerate(table.to_dict("records"), start=1):
+            yield number, {str(key): value for key, value in record.items() if isinstance(value, str)}
+    else:
+        raise ValueError(f"{path}: unknown format {path.suffix!r}; valid: .jsonl, .csv, .parquet")
+
+
+def _parse(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: must be a JSON object with {', '.join(REQUIRED)}, got {type(record).__name__}")
+    return record
+
+
+def _text(record: dict[str, Any], key: str, where: str) -> str:
+    value = record.get(key, "")
+    if not isinstance(value, str):
+        raise ValueError(f"{where}: field {key!r} must be text, got {value!r}")
+    return value
+
+
+def _json_list(record: dict[str, Any], key: str, where: str) -> str:
+    value = record.get(key) or []
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: field {key!r} must be a JSON list: {error}") from error
+    if not isinstance(value, list) or (key == "aliases" and not all(isinstance(name, str) for name in value)):
+        raise ValueError(f"{where}: field {key!r} must be a list{' of names' * (key == 'aliases')}, got {value!r}")
+    text = json.dumps(value, ensure_ascii=False)
+    if key == "facts":
+        try:
+            facts_from_json(text)
+        except ValueError as error:
+            raise ValueError(f"{where}: field {key!r}: {error}") from error
+    return text

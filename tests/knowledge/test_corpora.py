@@ -1,0 +1,74 @@
+import json
+
+import pandas as pd
+import pytest
+
+from factalign.knowledge import Fact, Item, facts_from_json, facts_to_json, load_corpus, topics
+
+
+def write(path, *rows):
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_json_lines_csv_and_parquet_give_the_same_passages(tmp_path):
+    rows = [{"title": "007", "text": "A spy.", "field": "job"}, {"title": "Ghana 🎉", "text": "Accra, the capital"}]
+    lines = load_corpus("table", path=write(tmp_path / "a.jsonl", *rows))
+    frame = pd.DataFrame(rows).fillna("")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for suffix in ("csv", "parquet"):
+        pd.testing.assert_frame_equal(lines, load_corpus("table", path=str(tmp_path / f"a.{suffix}")))
+    assert lines["title"].tolist() == ["007", "Ghana 🎉"]
+    assert topics(lines) == ["007", "Ghana 🎉"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no passages"),
+        (["{"], "line 1: not JSON"),
+        (["[]"], "line 1: must be a JSON object"),
+        ([{"title": "a", "text": "b"}, {"title": "a"}], "line 2: field 'text'"),
+        ([{"title": " ", "text": "b"}], "line 1: field 'title'"),
+        ([{"title": "a", "text": 3}], "line 1: field 'text'"),
+        ([{"title": "a", "text": "b", "url": "c"}], "unknown field 'url'"),
+        ([{"title": "a", "text": "b", "aliases": "c"}], "field 'aliases'"),
+        ([{"title": "a", "text": "b", "facts": [{"cues": 1}]}], "field 'facts'"),
+        ([{"title": "a", "text": "b"}] * 2, "line 2: passage_id"),
+        ([{"title": "a", "text": t, "passage_id": "x"} for t in "bc"], "line 2: passage_id 'x' was on line 1"),
+    ],
+)
+def test_malformed_files_name_path_line_and_field(tmp_path, rows, message):
+    path = write(tmp_path / "bad.jsonl", *rows)
+    with pytest.raises(ValueError, match=message) as error:
+        load_corpus("table", path=path)
+    assert path in str(error.value)
+
+
+def test_unknown_names_formats_and_options(tmp_path):
+    with pytest.raises(ValueError, match="valid names: factbook, table"):
+        load_corpus("wikipedia")
+    with pytest.raises(ValueError, match="does not accept"):
+        load_corpus("table", file="x")
+    with pytest.raises(ValueError, match="no such file"):
+        load_corpus("table", path=str(tmp_path / "none.jsonl"))
+    (tmp_path / "a.xml").touch()
+    with pytest.raises(ValueError, match=r"unknown format '\.xml'"):
+        load_corpus("table", path=str(tmp_path / "a.xml"))
+    (tmp_path / "a.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match="not a readable Parquet"):
+        load_corpus("table", path=str(tmp_path / "a.parquet"))
+
+
+def test_facts_survive_the_column():
+    facts = (
+        Fact("borders", ("border",), (Item(("Togo",), 90.0), Item(("Blue Sea",), holds=False)), complete=True),
+        Fact("population", ("people",), quantity=2.5e6),
+        Fact("topic"),
+    )
+    assert facts_from_json(facts_to_json(facts)) == facts
+    assert facts_from_json("") == ()
+    for bad in ("{", "3", '[{"relation": "x", "colour": 1}]', '[{"relation": "x", "items": [{}]}]'):
+        with pytest.raises(ValueError, match="facts"):
+            facts_from_json(bad)
