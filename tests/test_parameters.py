@@ -34,9 +34,7 @@ def test_a_misspelt_top_level_key_names_the_valid_ones(parameters):
 def test_a_misspelt_nested_key_names_the_valid_ones(parameters):
     wrong = deepcopy(parameters)
     wrong["training"]["fkto"]["learning_rat"] = 1.0
-    with pytest.raises(
-        ValueError, match=r"training\.fkto\.learning_rat: unknown key; valid keys: .*learning_rate"
-    ):
+    with pytest.raises(ValueError, match=r"training\.fkto\.learning_rat: unknown key; valid keys: .*learning_rate"):
         check_parameters(wrong)
 
 

@@ -88,9 +88,7 @@ class RunManifest:
         if "run_manifest" not in catalog or not catalog.exists("run_manifest"):
             return
         before = catalog.load("run_manifest")["parameters"]
-        changed = sorted(
-            key for key in before.keys() | parameters.keys() if before.get(key) != parameters.get(key)
-        )
+        changed = sorted(key for key in before.keys() | parameters.keys() if before.get(key) != parameters.get(key))
         if changed:
             logger.warning(
                 "Existing artifacts are kept, but the run that made them had other parameters under: %s. "

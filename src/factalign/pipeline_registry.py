@@ -2,16 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from factalign.pipelines import (
-    benchmarking,
-    evaluation,
-    iterate,
-    knowledge,
-    policy,
-    preference,
-    sampling,
-    training,
-)
+from factalign.pipelines import benchmarking, iterate, knowledge, policy
 from factalign.settings import ITERATIONS
 
 STANDALONE = "standalone"
@@ -19,11 +10,9 @@ STANDALONE = "standalone"
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Each stage runs on its own in the namespace `standalone`, on artifacts of the stage before or of one's own."""
-    preparation = policy.create_pipeline() + knowledge.create_pipeline()
     round_ = iterate.create_round(STANDALONE, previous="base")
     stages = {
-        stage: round_.only_nodes_with_tags(stage)
-        for stage in ("sampling", "evaluation", "preference", "training")
+        stage: round_.only_nodes_with_tags(stage) for stage in ("sampling", "evaluation", "preference", "training")
     }
     whole = iterate.create_pipeline(ITERATIONS)
     return {
@@ -33,7 +22,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "benchmarking": benchmarking.create_pipeline("base")
         + benchmarking.create_pipeline(STANDALONE)
         + benchmarking.create_report(f"report_{STANDALONE}", ["base", STANDALONE]),
-        "preparation": preparation,
         "iterate": whole,
         "__default__": whole,
     }

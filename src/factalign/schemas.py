@@ -36,14 +36,15 @@ class Prompts(Table):
     split: Series[str] = pa.Field(isin=SPLITS)
 
     @pa.check("messages", element_wise=True)
-    def is_conversation(cls, messages: Any) -> bool:  # noqa: N805
+    def is_conversation(cls, messages: Any) -> bool:
+        """Every message has a role and content."""
         return len(messages) > 0 and all({"role", "content"} <= set(message) for message in messages)
 
 
 class Passages(Table):
-    """The unit of the knowledge corpus. `title` is the topic it belongs to, `field` its place in the source.
+    """The unit of the knowledge corpus. `title` is its topic, `field` its place in the source.
 
-    `aliases` is a JSON list of the title's other names; `facts` a JSON list of typed facts (`factalign.knowledge.facts`).
+    `aliases` is a JSON list of the title's other names; `facts` a JSON list of typed facts (`knowledge.facts`).
     """
 
     passage_id: Series[str] = pa.Field(unique=True)

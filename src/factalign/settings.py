@@ -15,9 +15,7 @@ PROJECT_PATH = Path(__file__).resolve().parents[2]
 def _iterations() -> int:
     raw = os.environ.get("FACTALIGN_ITERATIONS", "2")
     if not raw.isdigit():
-        raise ValueError(
-            f"FACTALIGN_ITERATIONS={raw!r} is not a number of iterations; use 0 (benchmark only), 1, 2, …"
-        )
+        raise ValueError(f"FACTALIGN_ITERATIONS={raw!r} is not a number of iterations; use 0 (benchmark only), 1, 2, …")
     return int(raw)
 
 

@@ -43,9 +43,7 @@ def benchmark():
                 middle = text.index(" It has")
                 for n, (start, end) in enumerate([(0, middle), (middle + 1, len(text))]):
                     part = {"response_id": own, "sentence_id": f"s{own}-{n}"}
-                    rows["sentences"].append(
-                        {**part, "index": n, "start": start, "end": end, "text": text[start:end]}
-                    )
+                    rows["sentences"].append({**part, "index": n, "start": start, "end": end, "text": text[start:end]})
                     claim = {**part, "claim_id": f"c{own}-{n}", "text": text[start:end], "duplicate_of": None}
                     rows["claims"].append(claim)
                     label = "supported" if rng.random() < share else "not_supported"
@@ -54,9 +52,7 @@ def benchmark():
                          "verifier_id": "v"}
                     )  # fmt: skip
         models = (schemas.Responses, schemas.Sentences, schemas.Claims, schemas.Verdicts)
-        found = {
-            name: model.validate(pd.DataFrame(rows[name])) for name, model in zip(rows, models, strict=True)
-        }
+        found = {name: model.validate(pd.DataFrame(rows[name])) for name, model in zip(rows, models, strict=True)}
         found["scores"] = score_responses(**found, k=2)
         found["sentence_scores"] = score_sentences(found["sentences"], found["claims"], found["verdicts"])
         return found

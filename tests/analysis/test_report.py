@@ -180,8 +180,6 @@ def test_surrogates_and_long_answers_in_a_report(summary, models, prompts):
 
 @pytest.mark.parametrize("package", ["analysis", "preference"])
 def test_packages_import_nothing_heavy(package):
-    code = (
-        f"import sys, factalign.{package}; print({{'torch', 'plotly', 'scipy', 'pandas'}} & set(sys.modules))"
-    )
+    code = f"import sys, factalign.{package}; print({{'torch', 'plotly', 'scipy', 'pandas'}} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "set()"

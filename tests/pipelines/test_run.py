@@ -23,9 +23,7 @@ def weights(project, run):
 
 def test_the_run_ends_with_the_table_and_the_summary(finished_project):
     output = (finished_project.root / "output.txt").read_text(encoding="utf-8")
-    summary = json.loads(
-        (finished_project.root / "data/08_reporting/summary.json").read_text(encoding="utf-8")
-    )
+    summary = json.loads((finished_project.root / "data/08_reporting/summary.json").read_text(encoding="utf-8"))
     assert [model["name"] for model in summary["models"]] == ["base", "iter_1", "iter_2"]
     assert {"prompts", "samples_per_prompt", "k", "seed"} <= summary.keys()
     for model in summary["models"]:
@@ -60,8 +58,7 @@ def test_any_number_can_be_followed_back_to_its_evidence(finished_project):
 
 def test_no_benchmark_topic_is_trained_on(finished_project):
     train, held_out = (
-        read_table(finished_project, f"03_primary/{split}_prompts.parquet")
-        for split in ("train", "benchmark")
+        read_table(finished_project, f"03_primary/{split}_prompts.parquet") for split in ("train", "benchmark")
     )
     assert len(train)
     assert len(held_out)
@@ -69,11 +66,7 @@ def test_no_benchmark_topic_is_trained_on(finished_project):
 
 
 def test_rows_for_training_have_the_published_format(finished_project):
-    lines = (
-        finished_project.newest("05_model_input/iter_1/preferences.jsonl")
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
+    lines = finished_project.newest("05_model_input/iter_1/preferences.jsonl").read_text(encoding="utf-8").splitlines()
     assert lines
     for row in map(json.loads, lines):
         assert row["prompt"][-1]["role"] == "user"
@@ -88,9 +81,7 @@ def test_training_changes_the_top_layers_and_nothing_else(finished_project):
     before, after = weights_of_base(finished_project), weights(finished_project, "iter_1")
     changed = {name for name in after if (after[name].view("uint8") != before[name].view("uint8")).any()}
     assert changed
-    assert all(
-        ".layers.28." in name or ".layers.29." in name or name == "model.norm.weight" for name in changed
-    )
+    assert all(".layers.28." in name or ".layers.29." in name or name == "model.norm.weight" for name in changed)
 
 
 def weights_of_base(project):
@@ -98,9 +89,7 @@ def weights_of_base(project):
 
 
 def test_the_manifest_names_what_the_run_was_made_with(finished_project):
-    manifest = json.loads(
-        (finished_project.root / "data/08_reporting/run_manifest.json").read_text(encoding="utf-8")
-    )
+    manifest = json.loads((finished_project.root / "data/08_reporting/run_manifest.json").read_text(encoding="utf-8"))
     assert manifest["finished"] is not None
     assert manifest["parameters"]["seed"] == 42
     assert {"torch", "transformers", "kedro"} <= manifest["versions"].keys()
@@ -141,9 +130,7 @@ def test_a_run_killed_in_training_is_finished_without_loss(finished_project, mak
         iterations=1,
         start_new_session=True,
     )
-    wait_for(
-        lambda: list(project.root.glob("data/06_models/_staging/training-*/output/checkpoint-*")), process
-    )
+    wait_for(lambda: list(project.root.glob("data/06_models/_staging/training-*/output/checkpoint-*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     responses = project.newest("03_primary/iter_1/responses.parquet")
@@ -174,9 +161,7 @@ def test_the_stages_run_one_by_one(finished_project):
 def test_without_iterations_only_the_base_is_benchmarked(finished_project):
     result = finished_project.kedro("run", "--env=test", "--only-missing-outputs", iterations=0)
     assert result.returncode == 0, result.stdout[-3000:]
-    summary = json.loads(
-        (finished_project.root / "data/08_reporting/summary.json").read_text(encoding="utf-8")
-    )
+    summary = json.loads((finished_project.root / "data/08_reporting/summary.json").read_text(encoding="utf-8"))
     assert [model["name"] for model in summary["models"]] == ["base"]
 
 

@@ -41,9 +41,7 @@ def prompts(*rows, prefix="p"):
     ],
 )
 def test_overlaps_are_found(training, benchmark, rule):
-    kept, dropped = decontaminate(
-        prompts(training, ("Iceland", "Tell me all.")), prompts(benchmark, prefix="b")
-    )
+    kept, dropped = decontaminate(prompts(training, ("Iceland", "Tell me all.")), prompts(benchmark, prefix="b"))
     assert kept["topic"].tolist() == ["Iceland"]
     assert dropped["prompt_id"].tolist() == ["p0"]
     assert dropped["rule"].tolist() == [rule]
@@ -52,9 +50,7 @@ def test_overlaps_are_found(training, benchmark, rule):
 
 
 def test_shared_templates_are_no_overlap():
-    template = (
-        "Give a long and detailed overview of the geography of {}, with as many specific facts as you can."
-    )
+    template = "Give a long and detailed overview of the geography of {}, with as many specific facts as you can."
     training = prompts(*((name, template.format(name)) for name in ("Niger", "Austria", "Dominica")))
     benchmark = prompts(*((name, template.format(name)) for name in ("Nigeria", "Australia")), prefix="b")
     kept, dropped = decontaminate(training, benchmark)
@@ -78,9 +74,7 @@ def test_blank_topics_and_texts_match_nothing():
 
 
 def test_long_texts():
-    table = prompts(
-        *((f"name {i}", "Some Words " * 40_000) for i in range(2)), ("", "Ein Langer Name " * 20_000)
-    )
+    table = prompts(*((f"name {i}", "Some Words " * 40_000) for i in range(2)), ("", "Ein Langer Name " * 20_000))
     kept, _ = decontaminate(table, prompts(("other thing", "other words " * 40_000), prefix="b"))
     assert len(kept) == 3
 

@@ -42,9 +42,7 @@ def make(f1_scores, *, shares=None, coverage=1.0, texts=None, prompts=1, repetit
             "seed": 0,
         }
     )
-    scores = pd.DataFrame(
-        dict.fromkeys(schemas.ResponseScores.to_schema().columns, 0), index=range(n)
-    ).assign(
+    scores = pd.DataFrame(dict.fromkeys(schemas.ResponseScores.to_schema().columns, 0), index=range(n)).assign(
         response_id=responses["response_id"],
         prompt_id=responses["prompt_id"],
         f1_at_k=f1_scores,
@@ -58,15 +56,11 @@ def make(f1_scores, *, shares=None, coverage=1.0, texts=None, prompts=1, repetit
             identity = {"sentence_id": f"s{i}-{j}", "response_id": f"r{i}"}
             sentences.append({**identity, "index": j, "start": start, "end": end, "text": own[start:end]})
             counts = {"num_supported": 0, "num_not_supported": 0, "num_failed": 0}
-            sentence_scores.append(
-                {**identity, **counts, "supported_share": share, "is_repetition": repetition}
-            )
+            sentence_scores.append({**identity, **counts, "supported_share": share, "is_repetition": repetition})
     return (
         schemas.Prompts.validate(pd.DataFrame(prompt_rows)),
         schemas.Responses.validate(responses),
-        schemas.Sentences.validate(pd.DataFrame(sentences))
-        if sentences
-        else schemas.empty(schemas.Sentences),
+        schemas.Sentences.validate(pd.DataFrame(sentences)) if sentences else schemas.empty(schemas.Sentences),
         schemas.ResponseScores.validate(scores),
         schemas.SentenceScores.validate(pd.DataFrame(sentence_scores))
         if sentences
@@ -186,8 +180,7 @@ def test_responses_without_sentences():
 def test_no_responses_at_all():
     prompts, *_ = make([0.5])
     empty = [
-        schemas.empty(t)
-        for t in (schemas.Responses, schemas.Sentences, schemas.ResponseScores, schemas.SentenceScores)
+        schemas.empty(t) for t in (schemas.Responses, schemas.Sentences, schemas.ResponseScores, schemas.SentenceScores)
     ]
     assert build_preferences(prompts, *empty, PreferenceConfig(max_rows=3), seed=0) == []
     assert summarise_preferences([])["rows"] == 0

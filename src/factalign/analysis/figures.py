@@ -94,9 +94,7 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
         )
     for role, label in (("factuality", "factuality"), ("guard", "side effects to watch")):
         figure.add_trace(
-            go.Scatter(
-                x=[None], y=[None], mode="markers", name=label, marker={"color": _COLOURS[role], "size": 10}
-            )
+            go.Scatter(x=[None], y=[None], mode="markers", name=label, marker={"color": _COLOURS[role], "size": 10})
         )
     samples = summary["samples_per_prompt"]
     _style(

@@ -179,9 +179,7 @@ def _marked(answers: Answers, prompt_id: str) -> MarkedText:
             f"{int(score['num_supported'])} of {judged} judged claims supported, F1 {score['f1_at_k']:.2f}, "
             f"{int(score['num_words'])} words"
         ),
-        marks=tuple(
-            (row["start"], row["end"], row["supported_share"] >= 0.5) for row in checked.to_dict("records")
-        ),
+        marks=tuple((row["start"], row["end"], row["supported_share"] >= 0.5) for row in checked.to_dict("records")),
     )
 
 
@@ -239,8 +237,7 @@ def _numbers(name: str, estimate: Mapping[str, float | None], signed: bool) -> l
 
 def _drift_table(drift: pd.DataFrame, last: str) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{_escape(row['pattern'])}</th><td>{row['base']:.0%}</td>"
-        f"<td>{row['last']:.0%}</td></tr>"
+        f"<tr><th scope='row'>{_escape(row['pattern'])}</th><td>{row['base']:.0%}</td><td>{row['last']:.0%}</td></tr>"
         for row in drift.to_dict("records")
     )
     return (

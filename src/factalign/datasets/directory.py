@@ -43,9 +43,7 @@ class DirectoryDataset(AbstractVersionedDataset[str | Path, str]):
         """Path of the published folder."""
         path = str(self._get_load_path())
         if not _is_complete(path):
-            raise DatasetError(
-                f"{path} is missing or incomplete (it has no {_SENTINEL}): run the node that makes it"
-            )
+            raise DatasetError(f"{path} is missing or incomplete (it has no {_SENTINEL}): run the node that makes it")
         return path
 
     def save(self, data: str | Path) -> None:

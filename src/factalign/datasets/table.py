@@ -34,9 +34,7 @@ class TableDataset(ParquetDataset):
     def _read(self) -> pd.DataFrame:
         table = super().load.__wrapped__(self)
         for column in filter(lambda name: is_object_dtype(table[name]), table.columns):
-            table[column] = pd.Series(
-                [_plain(value) for value in table[column]], index=table.index, dtype=object
-            )
+            table[column] = pd.Series([_plain(value) for value in table[column]], index=table.index, dtype=object)
         return table
 
     def save(self, data: pd.DataFrame) -> None:

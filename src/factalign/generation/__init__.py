@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         load_policy,
         make_handle,
         model_fingerprint,
-        resolve_model,
         validate_handle,
     )
     from factalign.generation.sampling import drop_unfinished_sentence, sample_responses
@@ -35,7 +34,6 @@ _LAZY = {
     "load_policy": _POLICIES,
     "make_handle": _POLICIES,
     "model_fingerprint": _POLICIES,
-    "resolve_model": _POLICIES,
     "validate_handle": _POLICIES,
     "drop_unfinished_sentence": _SAMPLING,
     "sample_responses": _SAMPLING,
@@ -54,7 +52,6 @@ __all__ = [
     "load_policy",
     "make_handle",
     "model_fingerprint",
-    "resolve_model",
     "sample_responses",
     "validate_handle",
 ]

@@ -74,9 +74,7 @@ def next_tokens(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: i
     """Token ids [rows] chosen from `logits` [rows, vocabulary]; `temperature` 0 takes the largest logit."""
     if temperature == 0:
         return logits.float().argmax(-1)
-    probabilities, token_ids = candidate_distribution(
-        logits, temperature=temperature, top_k=top_k, top_p=top_p
-    )
+    probabilities, token_ids = candidate_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
     drawn = draw(probabilities, uniform)
     return drawn if token_ids is None else token_ids.gather(1, drawn[:, None]).squeeze(1)
 
@@ -89,11 +87,11 @@ class RoomyLayer(DynamicLayer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
         self.length = 0
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Append states [rows, heads, new, dim]; return the buffers [rows, heads, room, dim].
 
         The first states come back as they are: a prompt is read without spare positions.

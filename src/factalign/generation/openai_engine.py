@@ -108,10 +108,7 @@ class OpenAIEngine:
         with ThreadPoolExecutor(max_workers=batch_size) as pool:
             futures = [pool.submit(self._complete, body) for body in bodies]
             try:
-                flat = [
-                    future.result()
-                    for future in tqdm(futures, unit="response", desc="sampling", mininterval=1)
-                ]
+                flat = [future.result() for future in tqdm(futures, unit="response", desc="sampling", mininterval=1)]
             except BaseException:
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
@@ -148,9 +145,7 @@ def _parse(reply: bytes) -> Generation:
         reason = choice["finish_reason"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         excerpt = reply[:200].decode("utf-8", "replace")
-        raise ValueError(
-            f"the reply is not a chat completion ({type(error).__name__} {error}): {excerpt}"
-        ) from error
+        raise ValueError(f"the reply is not a chat completion ({type(error).__name__} {error}): {excerpt}") from error
     if not isinstance(text, str):
         raise ValueError(f"the reply's message content is {type(text).__name__}, not text")
     return Generation(text, "length" if reason == "length" else "stop", num_tokens)

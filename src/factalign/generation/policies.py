@@ -52,21 +52,16 @@ def validate_handle(handle: Mapping[str, Any]) -> PolicyHandle:
     """
     kinds: dict[str, Any] = {"policy_id": str, "model": str, "adapters": list, "revision": (str, type(None))}
     if not isinstance(handle, Mapping):
-        raise PolicyError(
-            f"a policy handle is an object with the keys {sorted(kinds)}, not {type(handle).__name__}"
-        )
+        raise PolicyError(f"a policy handle is an object with the keys {sorted(kinds)}, not {type(handle).__name__}")
     missing = {"policy_id", "model", "adapters"} - handle.keys()
     unknown = handle.keys() - kinds.keys()
     if missing or unknown:
         raise PolicyError(
-            f"policy handle: missing keys {sorted(missing)}, unknown keys {sorted(unknown)}; "
-            f"valid: {sorted(kinds)}"
+            f"policy handle: missing keys {sorted(missing)}, unknown keys {sorted(unknown)}; valid: {sorted(kinds)}"
         )
     for key, value in handle.items():
         if not isinstance(value, kinds[key]):
-            raise PolicyError(
-                f"policy handle: {key!r} has the type {type(value).__name__}, which is not valid"
-            )
+            raise PolicyError(f"policy handle: {key!r} has the type {type(value).__name__}, which is not valid")
     return cast(PolicyHandle, dict(handle))
 
 
@@ -81,13 +76,15 @@ def make_handle(
 
     The default `policy_id` is a hash of the content of all local folders (and of a hub model's name and
     revision), so the same weights have the same id wherever they lie.
+
+    Raises:
+        PolicyError: A folder is missing or holds no safetensors weights.
     """
+    _check_model(str(model))
     if policy_id is None:
         base = [str(model), revision] if _is_hub_name(str(model)) else model_fingerprint(model)
         policy_id = content_id("policy", base, [model_fingerprint(adapter) for adapter in adapters])
-    handle = PolicyHandle(
-        policy_id=policy_id, model=str(model), adapters=[str(adapter) for adapter in adapters]
-    )
+    handle = PolicyHandle(policy_id=policy_id, model=str(model), adapters=[str(adapter) for adapter in adapters])
     if revision is not None:
         handle["revision"] = revision
     return handle
@@ -108,35 +105,6 @@ def model_fingerprint(directory: str | Path) -> str:
         with path.open("rb") as file:
             digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def resolve_model(source: Mapping[str, Any], output_dir: str | Path) -> PolicyHandle:
-    """The handle of the model that a configuration entry describes.
-
-    Args:
-        source: `{"kind": "gguf_package", "package": name or folder, "file": name}`, converted into
-            `output_dir`; or `{"kind": "hub", "model": hub name or folder, "revision": optional}`, used
-            where it is.
-        output_dir: Where a converted model goes.
-
-    Raises:
-        PolicyError: An unknown kind or key, or a model that is not there.
-    """
-    keys = {"gguf_package": {"package", "file"}, "hub": {"model"}}
-    kind = source.get("kind")
-    if kind not in keys:
-        raise PolicyError(f"policy source: kind is {kind!r}; valid: {', '.join(sorted(keys))}")
-    optional = {"revision"} if kind == "hub" else set()
-    given = source.keys() - {"kind"}
-    if not keys[kind] <= given <= keys[kind] | optional:
-        raise PolicyError(
-            f"policy source of kind {kind!r}: got the keys {sorted(given)}; "
-            f"required: {sorted(keys[kind])}, optional: {sorted(optional)}"
-        )
-    if kind == "gguf_package":
-        return make_handle(convert_gguf(source["package"], source["file"], output_dir))
-    _check_model(str(source["model"]))
-    return make_handle(source["model"], revision=source.get("revision"))
 
 
 def convert_gguf(package_or_path: str | Path, file: str, output_dir: str | Path) -> Path:
@@ -198,9 +166,7 @@ def load_policy(handle: PolicyHandle, dtype: str = "bfloat16") -> tuple[Any, Any
         _check_adapter(Path(adapter))
     try:
         with _quiet():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                name, revision=revision, trust_remote_code=False
-            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
             model, report = auto.from_pretrained(
                 name,
                 revision=revision,
@@ -234,16 +200,12 @@ def _merge(model: Any, adapter: Path) -> Any:
         with _quiet():
             return PeftModel.from_pretrained(model, str(adapter), use_safetensors=True).merge_and_unload()
     except Exception as error:
-        raise PolicyError(
-            f"the adapter at {adapter} cannot be read or does not fit its model: {error}"
-        ) from error
+        raise PolicyError(f"the adapter at {adapter} cannot be read or does not fit its model: {error}") from error
 
 
 def _is_hub_name(name: str) -> bool:
     return (
-        re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None
-        and not name.startswith(".")
-        and not Path(name).exists()
+        re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and not name.startswith(".") and not Path(name).exists()
     )
 
 
@@ -256,17 +218,13 @@ def _check_model(name: str) -> None:
     if not (folder / "config.json").is_file():
         raise PolicyError(f"{folder} holds no config.json: it is not a complete model folder")
     if not any(folder.glob("*.safetensors")):
-        raise PolicyError(
-            f"{folder} holds no *.safetensors weights: other formats are not read, convert them first"
-        )
+        raise PolicyError(f"{folder} holds no *.safetensors weights: other formats are not read, convert them first")
 
 
 def _check_adapter(folder: Path) -> None:
     for file in _ADAPTER_FILES:
         if not (folder / file).is_file():
-            raise PolicyError(
-                f"the adapter folder {folder} holds no {file}: train it again, or correct `adapters`"
-            )
+            raise PolicyError(f"the adapter folder {folder} holds no {file}: train it again, or correct `adapters`")
     try:
         json.loads((folder / _ADAPTER_FILES[0]).read_text(encoding="utf-8"))
     except ValueError as error:

@@ -33,9 +33,7 @@ def drop_unfinished_sentence(text: str) -> str:
     return text[:end]
 
 
-def sample_responses(
-    prompts: pd.DataFrame, handle: PolicyHandle, config: SamplingConfig, seed: int
-) -> pd.DataFrame:
+def sample_responses(prompts: pd.DataFrame, handle: PolicyHandle, config: SamplingConfig, seed: int) -> pd.DataFrame:
     """Sample `config.samples_per_prompt` responses to every prompt.
 
     Args:
@@ -75,9 +73,7 @@ def sample_responses(
                 text = drop_unfinished_sentence(text)
             rows.append(
                 {
-                    "response_id": content_id(
-                        "resp", prompt_id, sample_index, handle["policy_id"], seed, text
-                    ),
+                    "response_id": content_id("resp", prompt_id, sample_index, handle["policy_id"], seed, text),
                     "prompt_id": prompt_id,
                     "sample_index": sample_index,
                     "text": text,

@@ -55,9 +55,7 @@ class TransformersEngine:
         """
         prompts = [self._encode(conversation) for conversation in conversations]
         self._check_lengths(prompts, max_new_tokens)
-        uniforms = torch.rand(
-            len(prompts) * samples, max_new_tokens, generator=torch.Generator().manual_seed(seed)
-        )
+        uniforms = torch.rand(len(prompts) * samples, max_new_tokens, generator=torch.Generator().manual_seed(seed))
         # Longest first: where memory does not suffice, it shows in the first batch.
         rows = sorted(range(len(uniforms)), key=lambda row: (-len(prompts[row // samples]), row))
         stop_ids = torch.tensor(sorted(self._stop_ids()), dtype=torch.long, device=self.model.device)
@@ -68,9 +66,7 @@ class TransformersEngine:
             def on_progress(finished: int, new: int) -> None:
                 nonlocal made
                 made += new
-                bar.set_postfix_str(
-                    f"{made / max(bar.format_dict['elapsed'], 1e-9):.0f} tokens/s", refresh=False
-                )
+                bar.set_postfix_str(f"{made / max(bar.format_dict['elapsed'], 1e-9):.0f} tokens/s", refresh=False)
                 bar.update(finished)
 
             for start in range(0, len(rows), batch_size):
@@ -86,10 +82,7 @@ class TransformersEngine:
                     on_progress=on_progress,
                 )
                 results.update(zip(batch, map(self._decode, continuations), strict=True))
-        return [
-            [results[prompt * samples + sample] for sample in range(samples)]
-            for prompt in range(len(prompts))
-        ]
+        return [[results[prompt * samples + sample] for sample in range(samples)] for prompt in range(len(prompts))]
 
     def _encode(self, conversation: Sequence[Message]) -> list[int]:
         encoding = self.tokenizer.apply_chat_template(

@@ -22,9 +22,7 @@ Bag = tuple[str, ...]
 
 _LONGEST_NAME = 8  # words; anything longer is compared as a whole only, which keeps the time linear
 DROPPED_COLUMNS = ["prompt_id", "topic", "rule", "match", "benchmark_prompt_id"]
-_SMALL_WORDS = frozenset(
-    words("a an the of and in on at for to la le les el los las de del des du da di der die das")
-)
+_SMALL_WORDS = frozenset(words("a an the of and in on at for to la le les el los las de del des du da di der die das"))
 # Two or more capitalised words, possibly joined by small ones: "Tower of Jericho".
 _NAME = re.compile(r"\b[^\W\d_a-z]\w*(?:[ -](?:(?:of|the|and|de|la|du|del|da|di) ){0,2}[^\W\d_a-z]\w*)+")
 

@@ -20,9 +20,7 @@ def compare(
     """Metrics of every policy with intervals, and the paired differences to the base; saved twice (see the catalog)."""
     from factalign.analysis import build_summary
 
-    summary = build_summary(
-        scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples
-    )
+    summary = build_summary(scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
     return summary, summary
 
 
@@ -52,9 +50,7 @@ def write_report(
         return [tables[f"{side}_{name}"] for name in names]
 
     shares = [claim_shares(*of(side, "claims", "verdicts", "responses"), benchmark_prompts) for side in SIDES]
-    answers = [
-        Answers(*of(side, "responses", "response_scores", "sentences", "sentence_scores")) for side in SIDES
-    ]
+    answers = [Answers(*of(side, "responses", "response_scores", "sentences", "sentence_scores")) for side in SIDES]
     page = render_report(
         summary,
         figures={"Metrics": figure},

@@ -45,8 +45,6 @@ def split_prompts(prompts: pd.DataFrame, benchmark: BenchmarkConfig) -> tuple[pd
     held_out = prompts[prompts["split"] == benchmark.split]
     train, dropped = decontaminate(prompts[prompts["split"] == "train"], held_out)
     for row in dropped.itertuples():
-        logger.info(
-            "dropped the training prompt about %s: it matches the benchmark (%s)", row.topic, row.match
-        )
+        logger.info("dropped the training prompt about %s: it matches the benchmark (%s)", row.topic, row.match)
     logger.info("%d training prompts, %d benchmark prompts (%s)", len(train), len(held_out), benchmark.split)
     return train.reset_index(drop=True), held_out.reset_index(drop=True)

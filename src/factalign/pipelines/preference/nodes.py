@@ -19,9 +19,7 @@ def build(
     """Label responses and sentences and write them as training rows."""
     from factalign.preference import build_preferences
 
-    return build_preferences(
-        prompts, responses, sentences, response_scores, sentence_scores, config, seed=seed
-    )
+    return build_preferences(prompts, responses, sentences, response_scores, sentence_scores, config, seed=seed)
 
 
 def summarise(preferences: list[dict[str, Any]]) -> dict[str, Any]:

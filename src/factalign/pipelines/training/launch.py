@@ -41,9 +41,7 @@ def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Pa
     profile = Path(accelerate_config)
     if not profile.is_file():
         valid = sorted(path.stem for path in profile.parent.glob("*.yaml"))
-        raise FileNotFoundError(
-            f"no accelerate profile {profile}; valid profiles: {', '.join(valid) or 'none'}"
-        )
+        raise FileNotFoundError(f"no accelerate profile {profile}; valid profiles: {', '.join(valid) or 'none'}")
     manifest_path = work_dir / "manifest.json"
     manifest_path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(profile)]

@@ -29,9 +29,7 @@ def train(
     )
     staging.mkdir(parents=True, exist_ok=True)
     rows = staging / "preferences.jsonl"
-    rows.write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8"
-    )
+    rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8")
     manifest = {
         "policy": policy,
         "preferences": str(rows),
@@ -40,9 +38,7 @@ def train(
         "seed": seed,
     }
     output = launch(manifest, staging, accelerate_config=config.accelerate_config)
-    log = [
-        json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    log = [json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()]
     return str(output), log
 
 
