@@ -1,6 +1,7 @@
 """Nodes of the training pipeline."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def train(
         "seed": seed,
     }
     output = launch(manifest, staging, accelerate_config=config.accelerate_config)
+    shutil.copy(staging / "train.log", output)
     log = [json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()]
     return str(output), log
 

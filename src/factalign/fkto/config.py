@@ -1,0 +1,147 @@
+"""The parameters of a training run, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+LEARNING_RATES = {"layers": 8e-5, "lora": 5e-4, "full": 5e-6}
+
+ClassWeight = PositiveFloat | Literal["auto"]
+
+
+class FKTOConfig(BaseModel):
+    """Everything that decides what is trained and how; paths and the seed are given to the trainer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # The objective
+    loss_type: Literal["fkto", "kto", "apo_zero_unpaired"] = Field(
+        "fkto",
+        description="fkto: response and sentence terms around z0; kto: the response term alone; "
+        "apo_zero_unpaired: both terms with z0 fixed at 0, so no mismatched pairs are needed",
+    )
+    beta: PositiveFloat = Field(0.1, description="β of the response term")
+    sentence_beta: PositiveFloat = Field(0.1, description="β of the sentence term")
+    response_weight: NonNegativeFloat = Field(0.3, description="λ, the factor of the response term")
+    sentence_weight: NonNegativeFloat = Field(1.0, description="λ_s, the factor of the sentence term")
+    desirable_weight: ClassWeight = Field(
+        1.0, description="w_D of responses; 'auto' balances the classes and keeps the mean weight at 1"
+    )
+    undesirable_weight: ClassWeight = Field(1.0, description="w_U of responses, or 'auto'")
+    sentence_desirable_weight: ClassWeight = Field(1.0, description="w_D of sentences, or 'auto'")
+    sentence_undesirable_weight: ClassWeight = Field(1.0, description="w_U of sentences, or 'auto'")
+    sentence_reduction: Literal["sentence", "response"] = Field(
+        "sentence",
+        description="sentence: mean over all sentences of the optimizer step; "
+        "response: mean over the sentences of a response, then over responses",
+    )
+    schedule: Literal["joint", "alternating"] = Field(
+        "joint", description="joint: both terms in every step; alternating: responses and sentences by turns"
+    )
+    kl_scope: Literal["micro", "step"] = Field(
+        "step",
+        description="z0 from the mismatched pairs of the whole optimizer step, or of each micro-batch (over all ranks)",
+    )
+
+    # What is trained
+    method: Literal["lora", "full", "layers"] = Field(
+        "lora",
+        description="lora: low-rank adapters; full: all weights; layers: the top `train_layers` layers",
+    )
+    train_layers: PositiveInt = Field(10, description="method 'layers': how many of the top layers are trained")
+    lora_rank: PositiveInt = Field(16, description="method 'lora': rank r")
+    lora_alpha: PositiveFloat = Field(32.0, description="method 'lora': the update is scaled by alpha / rank")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="method 'lora': dropout before the adapter")
+    lora_targets: str | list[str] = Field("all-linear", description="method 'lora': module names, as in peft")
+    load_in_4bit: bool = Field(False, description="method 'lora': NF4-quantized base (QLoRA; bitsandbytes and a GPU)")
+
+    # Optimization
+    learning_rate: PositiveFloat | None = Field(
+        None, description=f"None takes the default of the method: {LEARNING_RATES}"
+    )
+    batch_size: PositiveInt = Field(16, description="rows of one optimizer step, over all ranks")
+    micro_batch_size: PositiveInt = Field(4, description="rows of one forward and backward pass on one rank")
+    epochs: PositiveInt = Field(1, description="passes over the rows, each with new mismatched pairs")
+    max_steps: PositiveInt | None = Field(None, description="stop after this many optimizer steps")
+    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    scheduler: str = Field("linear", description="learning-rate schedule, a name that transformers knows")
+    optimizer: str = Field("adamw_torch_fused", description="optimizer, a name that transformers knows")
+    weight_decay: NonNegativeFloat = Field(0.0, description="decoupled weight decay")
+    max_grad_norm: NonNegativeFloat = Field(1.0, description="gradients are clipped to this norm; 0 never clips")
+
+    # Sequences and compute
+    max_length: PositiveInt = Field(2048, description="tokens of prompt and completion; the rest is cut off")
+    packing: bool = Field(True, description="concatenate a micro-batch instead of padding it")
+    dtype: Literal["bfloat16", "float32"] = Field(
+        "bfloat16", description="compute type; trained weights and log-probabilities are float32 either way"
+    )
+    checkpoint_activations_above: PositiveInt = Field(
+        2048,
+        description="micro-batches that hold a sequence of more tokens recompute activations in backward",
+    )
+    logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
+    trunk_cache_gib: NonNegativeFloat = Field(
+        4.0, description="method 'layers': memory for trunk states; what exceeds it goes to disk"
+    )
+    reference_cache_dir: str | None = Field(
+        "auto",
+        description="where reference log-probabilities are kept; auto: beside the output folder; None: nowhere",
+    )
+
+    # Logging and checkpoints
+    logging_steps: PositiveInt = Field(1, description="optimizer steps between two log rows")
+    save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
+    save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
+    resume: bool = Field(True, description="continue from the newest checkpoint in the output folder, if there is one")
+    report_to: list[str] = Field(default_factory=list, description="trackers, as in transformers (tensorboard, wandb)")
+
+    @model_validator(mode="after")
+    def _check(self) -> FKTOConfig:
+        if self.batch_size < self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is smaller than micro_batch_size {self.micro_batch_size}; "
+                f"batch_size counts the rows of a whole optimizer step"
+            )
+        if not self.uses_responses and not self.uses_sentences:
+            raise ValueError(
+                "response_weight and sentence_weight leave nothing to train on (loss_type kto has no sentences)"
+            )
+        for weights in (
+            (self.desirable_weight, self.undesirable_weight),
+            (self.sentence_desirable_weight, self.sentence_undesirable_weight),
+        ):
+            if (weights[0] == "auto") != (weights[1] == "auto"):
+                raise ValueError("class weights: both numbers of a level are 'auto', or neither is")
+        if self.load_in_4bit and self.method != "lora":
+            raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
+        return self
+
+    @property
+    def uses_responses(self) -> bool:
+        """Whether the response term has a share in the loss."""
+        return self.response_weight > 0
+
+    @property
+    def uses_sentences(self) -> bool:
+        """Whether the sentence term has a share in the loss."""
+        return self.sentence_weight > 0 and self.loss_type != "kto"
+
+    @property
+    def uses_kl(self) -> bool:
+        """Whether z0 is estimated from mismatched pairs."""
+        return self.loss_type != "apo_zero_unpaired"
+
+    @property
+    def effective_learning_rate(self) -> float:
+        """`learning_rate`, or the default of the method."""
+        return LEARNING_RATES[self.method] if self.learning_rate is None else self.learning_rate

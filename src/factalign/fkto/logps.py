@@ -1,0 +1,88 @@
+"""Per-token log-probabilities at scored positions, without a [batch, length, vocabulary] tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LEADING = 4
+
+
+def _logits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """float32 logits `[c, vocabulary]` of a chunk.
+
+    CUDA multiplies bfloat16 into a float32 result. CPU kernels round the result to bfloat16, so there the logits that
+    decide a log-probability, the target's and the largest, are computed again in float32. (Measured on SmolLM2: the
+    error of a log-probability falls from 0.024 to 0.002 nats.)
+    """
+    if hidden.dtype in (torch.float32, torch.float64):
+        return hidden @ weight.T
+    if hidden.is_cuda:
+        return torch.mm(hidden, weight.T, out_dtype=torch.float32)
+    logits = hidden @ weight.T
+    largest = logits.topk(min(LEADING, len(weight)), dim=-1, sorted=False).indices
+    decisive = torch.cat([targets[:, None], largest], dim=1)
+    exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
+    return logits.float().scatter_(1, decisive, exact)
+
+
+class _ChunkedLogps(torch.autograd.Function):
+    """log softmax(hidden @ weight.T)[target], one chunk of positions at a time.
+
+    With a frozen head, forward already forms d logp / d hidden = weight[target] - softmax · weight (`[n, width]`), so
+    backward recomputes nothing. With a trained head, whose gradient needs the incoming one, backward runs the chunks
+    again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        precision = torch.promote_types(hidden.dtype, torch.float32)
+        logps = torch.empty(len(targets), dtype=precision, device=hidden.device)
+        frozen = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
+        slope = torch.empty_like(hidden) if frozen else None
+        compute = weight.to(hidden.dtype)
+        for at in range(0, len(targets), chunk):
+            part = slice(at, at + chunk)
+            logs = torch.log_softmax(_logits(hidden[part], compute, targets[part]), dim=-1)
+            logps[part] = logs.gather(1, targets[part, None]).squeeze(1)
+            if slope is not None:
+                slope[part] = compute[targets[part]] - logs.exp_().to(hidden.dtype) @ compute
+        ctx.chunk = chunk
+        ctx.save_for_backward(*((slope,) if frozen else (hidden, weight, targets)))
+        return logps
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        if not ctx.needs_input_grad[1]:
+            (slope,) = ctx.saved_tensors
+            return (slope * gradient[:, None]).to(slope.dtype), None, None, None
+        hidden, weight, targets = ctx.saved_tensors
+        to_hidden = torch.empty_like(hidden)
+        to_weight = torch.zeros_like(weight, dtype=gradient.dtype)
+        compute = weight.to(hidden.dtype)
+        for at in range(0, len(targets), ctx.chunk):
+            part = slice(at, at + ctx.chunk)
+            slope = torch.softmax(_logits(hidden[part], compute, targets[part]), dim=-1).neg_()
+            slope.scatter_add_(1, targets[part, None], torch.ones_like(gradient[part, None]))
+            slope = slope.mul_(gradient[part, None]).to(hidden.dtype)
+            to_hidden[part] = slope @ compute
+            to_weight += slope.T @ hidden[part]
+        return to_hidden, to_weight.to(weight.dtype), None, None
+
+
+def chunked_logps(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256) -> Tensor:
+    """log-probabilities of `targets`.
+
+    Args:
+        hidden: `[n, width]`, last hidden states of the positions before the targets.
+        weight: `[vocabulary, width]`, the output head; it may be trained or frozen, in another type than `hidden`.
+        targets: `[n]` token ids.
+        chunk: Positions whose logits exist at the same time.
+
+    Returns:
+        `[n]` float32, in nats.
+    """
+    return _ChunkedLogps.apply(hidden, weight, targets, chunk)

@@ -1,0 +1,88 @@
+"""The objective, on rewards: no model and no tokens here.
+
+With the reward r(x, y) = Σ_t log π_θ(y_t | x, y_<t) - log π_ref(y_t | x, y_<t), a label s = ±1 and the class weight w,
+KTO's loss of one response (Ethayarajh et al., 2024, arXiv 2402.01306, eq. 7-8) is
+
+    w · (1 - σ(β · s · (r - z0))),    z0 = max(0, mean of r over mismatched pairs (x', y)),
+
+with no gradient through z0. fKTO (Huang & Chen, 2024, arXiv 2410.01691) adds the same for every sentence, with r
+summed over the sentence's tokens and z0 over the sentences of the mismatched pairs. APO-zero (D'Oosterlinck et al.,
+2024, arXiv 2408.06266) is the case z0 = 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+ADVISED_RATIO = (1.0, 4.0 / 3.0)
+
+
+def segment_sum(values: Tensor, segment: Tensor, size: int) -> Tensor:
+    """Sum `values` `[n]` by `segment` `[n]` (indices below `size`; negative ones are left out) to `[size]`."""
+    # One slot more takes what belongs nowhere: no mask, so no data-dependent shape.
+    slots = torch.where(segment < 0, size, segment)
+    return values.new_zeros(size + 1).index_add(0, slots, values)[:size]
+
+
+def kto_losses(rewards: Tensor, labels: Tensor, z0: Tensor, beta: float, weights: tuple[float, float]) -> Tensor:
+    """KTO's loss of each response or sentence.
+
+    Args:
+        rewards: `[n]`, r in nats.
+        labels: `[n]` bool, desirable or not.
+        z0: Scalar, in nats.
+        beta: β.
+        weights: (w_D, w_U).
+
+    Returns:
+        `[n]` losses.
+    """
+    sign = labels.to(rewards.dtype) * 2 - 1
+    weight = torch.where(labels, weights[0], weights[1]).to(rewards.dtype)
+    return weight * (1 - torch.sigmoid(beta * sign * (rewards - z0.detach())))
+
+
+def reference_point(total: Tensor, count: Tensor) -> Tensor:
+    """z0 = max(0, total / count) from the summed rewards of mismatched pairs over all ranks; 0 where there are none."""
+    return (total / count.clamp(min=1)).clamp(min=0)
+
+
+def class_weights(
+    desirable: float | str, undesirable: float | str, labels: Sequence[bool], level: str
+) -> tuple[float, float]:
+    """(w_D, w_U), resolved and checked against KTO's advice that w_D·n_D / (w_U·n_U) lies within [1, 4/3].
+
+    `"auto"` makes that ratio 1 with a mean weight of 1 over all labels: w_c = n / (2 n_c).
+
+    Args:
+        desirable: w_D, or "auto".
+        undesirable: w_U, or "auto".
+        labels: All labels of the level in the data.
+        level: "response" or "sentence", for the warning.
+    """
+    count = len(labels)
+    good = sum(labels)
+    bad = count - good
+    if desirable == "auto" or undesirable == "auto":
+        if not good or not bad:
+            if count:
+                logger.warning("all %d %s labels are %s: weights stay 1", count, level, bool(good))
+            return 1.0, 1.0
+        return count / (2 * good), count / (2 * bad)
+    weights = float(desirable), float(undesirable)
+    if good and bad:
+        ratio = weights[0] * good / (weights[1] * bad)
+        low, high = ADVISED_RATIO
+        if not low - 1e-6 <= ratio <= high + 1e-6:
+            logger.warning(
+                "%s weights (%g, %g) with %d desirable and %d undesirable labels give w_D·n_D / (w_U·n_U) = %.2f; "
+                "KTO advises [1, 4/3] ('auto' balances)",
+                level, *weights, good, bad, ratio,
+            )  # fmt: skip
+    return weights

@@ -1,0 +1,177 @@
+"""Loading a policy, choosing what is trained, and the forward pass that returns log-probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from factalign.fkto import attention
+from factalign.fkto.config import FKTOConfig
+from factalign.fkto.logps import chunked_logps
+from factalign.fkto.trunk import FrozenTrunk, decoder_layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def load_policy(handle: Mapping[str, Any], config: FKTOConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load `{"model": path, "adapters": [path, …]}` and merge the adapters in their order.
+
+    Raises:
+        ValueError: A path does not exist, or the base is to be quantized although adapters must be merged into it.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    for path in (handle["model"], *handle.get("adapters", ())):
+        if not Path(path).is_dir():
+            raise ValueError(f"policy {handle.get('policy_id', '')}: {path} is not a folder")
+    options: dict[str, Any] = {"dtype": DTYPES[config.dtype]}
+    if config.load_in_4bit:
+        from transformers import BitsAndBytesConfig
+
+        if handle.get("adapters"):
+            raise ValueError("load_in_4bit: adapters cannot be merged into a quantized base; merge and save them first")
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[config.dtype]
+        )
+    model = AutoModelForCausalLM.from_pretrained(handle["model"], **options)
+    for path in handle.get("adapters", ()):
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+    return model, AutoTokenizer.from_pretrained(handle["model"])
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over names, types and bytes of all parameters: two models with it in common are the same function."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        data = parameter.detach().contiguous().cpu()
+        digest.update(f"{name} {data.dtype} {tuple(data.shape)}".encode())
+        digest.update(data.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module, FrozenTrunk | None]:
+    """Choose the trained weights (kept in float32), freeze the rest, and install the log-probability forward.
+
+    Returns:
+        The model to train (a `PeftModel` with method `lora`), and its trunk with method `layers`.
+
+    Raises:
+        ValueError: The method does not fit the model, or its head does more than a matrix product.
+    """
+    _check_head(model)
+    compute = DTYPES[config.dtype]
+    if config.packing:
+        model.set_attn_implementation(attention.PACKED)
+    trunk = None
+    if config.method == "full":
+        model.to(torch.float32).requires_grad_(True)
+    else:
+        if not config.load_in_4bit:
+            model.to(compute)
+        model.requires_grad_(False)
+    if config.method == "layers":
+        layers = decoder_layers(model)
+        if config.train_layers > len(layers):
+            raise ValueError(f"train_layers is {config.train_layers}, but the model has {len(layers)} layers")
+        split = len(layers) - config.train_layers
+        for layer in layers[split:]:
+            layer.to(torch.float32).requires_grad_(True)
+        trunk = FrozenTrunk(model, split)
+    install_forward(model, compute, config.logit_chunk, trunk)
+    if config.method != "lora":
+        return model, trunk
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=config.lora_targets,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, lora), None
+
+
+def set_checkpointing(model: nn.Module, enabled: bool) -> None:
+    """Whether the layers recompute their activations in backward, from the next forward pass on."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = enabled
+            module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+
+
+def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, trunk: FrozenTrunk | None = None) -> None:
+    """Give `model` a forward pass that returns log-probabilities when it is called with `targets`.
+
+    The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
+    forward pass. `forward(input_ids, position_ids, positions, targets, …)` takes what `collate.model_inputs` makes, and
+    with a trunk optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
+    """
+    original = model.forward
+
+    def forward(
+        self: PreTrainedModel,
+        *args: Any,
+        targets: Tensor | None = None,
+        positions: Tensor | None = None,
+        trunk_states: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if targets is None:
+            return original(*args, **kwargs)
+        for name in ("labels", "output_attentions", "output_hidden_states", "return_dict"):
+            kwargs.pop(name, None)
+        decoder = self.get_decoder()
+        with torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
+            if trunk_states is None or trunk is None:
+                states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+            else:
+                with trunk.starting_from(trunk_states):
+                    states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+        hidden = states.flatten(0, 1)[positions].to(compute)
+        return chunked_logps(hidden, self.get_output_embeddings().weight, targets, chunk)
+
+    model.forward = MethodType(forward, model)
+
+
+def trunk_states(model: PreTrainedModel, trunk: FrozenTrunk, inputs: Mapping[str, Any]) -> Tensor:
+    """What the first trained layer receives, `[rows, length, width]`."""
+    kept = {k: v for k, v in inputs.items() if k not in ("targets", "positions")}
+    with torch.no_grad(), trunk.recording():
+        model.get_decoder()(**kept, use_cache=False)
+    return trunk.recorded
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, state: dict[str, Tensor]
+) -> None:
+    """Write a complete bfloat16 model with its tokenizer (safetensors)."""
+    half = {name: tensor.to(torch.bfloat16) for name, tensor in state.items()}
+    model.config.dtype = torch.bfloat16
+    model.save_pretrained(folder, state_dict=half)
+    tokenizer.save_pretrained(folder)
+
+
+def _check_head(model: PreTrainedModel) -> None:
+    head = model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        raise ValueError(f"{type(model).__name__}: its output head has a bias, which is not supported")
+    text = model.config.get_text_config()
+    for name, neutral in (("final_logit_softcapping", None), ("logit_scale", 1), ("logits_scaling", 1)):
+        if getattr(text, name, neutral) not in (neutral, None):
+            raise ValueError(f"{type(model).__name__}: {name} on the logits is not supported")

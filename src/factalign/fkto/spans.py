@@ -1,0 +1,186 @@
+"""From characters to tokens: a conversation is rendered once, tokenized once, and everything else is offsets.
+
+Tokenizing the parts by themselves would score role headers as the model's words, and searching for token ids loses
+sentences whose first token merges with the text before it.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers.processors import ByteLevel
+
+from factalign.fkto.data import Prompt, Row, RowError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+NO_SENTENCE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSequence:
+    """A prompt and a completion as tokens.
+
+    Attributes:
+        ids: `[length]` int32, prompt and completion.
+        start: Index of the first token of the completion; all from there on are scored.
+        sentence: `[length - start]` int32, index of the labelled sentence a scored token belongs to, or `NO_SENTENCE`.
+        sentences: Indices of the labelled sentences that have their tokens (truncation can cut some off).
+        truncated: Whether `max_length` cut the sequence.
+    """
+
+    ids: np.ndarray
+    start: int
+    sentence: np.ndarray
+    sentences: tuple[int, ...]
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def num_scored(self) -> int:
+        """Tokens of the completion."""
+        return len(self.ids) - self.start
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A rendered conversation: `text[start:end]` is the completion, `shift` the characters lost at its left end."""
+
+    text: str
+    start: int
+    end: int
+    shift: int
+
+
+class SpanEncoder:
+    """Turns rows into token sequences.
+
+    Args:
+        tokenizer: A fast tokenizer (offsets are needed), with a chat template if prompts are conversations.
+        max_length: Longer sequences are cut at the end.
+
+    Raises:
+        ValueError: The tokenizer is a slow one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+        if not tokenizer.is_fast:
+            raise ValueError(f"{type(tokenizer).__name__} gives no character offsets; a fast tokenizer is needed")
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        # Post-processors may trim white space off the offsets, which leaves tokens of white space without characters.
+        self._backend = deepcopy(tokenizer.backend_tokenizer)
+        self._backend.post_processor = ByteLevel(trim_offsets=False)
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._special = set(tokenizer.all_special_ids) | {
+            i for i, token in tokenizer.added_tokens_decoder.items() if token.special
+        }
+        self._prompts: dict[Prompt, str] = {}
+
+    def encode(self, row: Row, prompt: Prompt | None = None) -> TokenSequence:
+        """Tokenize `row`, or its completion after another row's `prompt` (a mismatched pair).
+
+        Raises:
+            RowError: The template does not keep the completion's text, so no offsets into it exist.
+        """
+        rendering = self.render(row.prompt if prompt is None else prompt, row.completion, row.name)
+        encoding = self._backend.encode(rendering.text, add_special_tokens=False)
+        ids = np.asarray(encoding.ids, dtype=np.int32)
+        offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        offsets = np.maximum.accumulate(offsets, axis=0)
+        start, stop = self._scored(ids, offsets, rendering, row.finished)
+        limit = min(stop, self.max_length)
+        sentence, sentences = self._sentences(row, rendering, offsets[start:stop], max(limit - start, 0))
+        return TokenSequence(
+            ids=ids[:limit],
+            start=min(start, limit),
+            truncated=stop > limit,
+            sentence=sentence,
+            sentences=sentences,
+        )
+
+    def render(self, prompt: Prompt, completion: str, name: str) -> Rendering:
+        """Apply the chat template once to the whole conversation and find the completion in it."""
+        head = self._head(prompt)
+        if isinstance(prompt, str):
+            end_of_text = self.tokenizer.eos_token or ""
+            text = head + completion + ("" if completion.endswith(end_of_text) else end_of_text)
+            return Rendering(text, len(head), len(head) + len(completion), 0)
+        messages = [{"role": role, "content": content} for role, content in (*prompt, ("assistant", completion))]
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False)
+        core = completion.strip()
+        shift = len(completion) - len(completion.lstrip()) if core else 0
+        # Templates may write the whole completion or strip it, and some open the turn differently for generation.
+        for floor in (len(head), None) if text.startswith(head) else (None,):
+            if floor is None:
+                at = text.rfind(core)
+            else:
+                at = floor + len(text[floor:]) - len(text[floor:].lstrip()) if core else floor
+                at = at if text.startswith(core, at) else -1
+            if at >= 0:
+                break
+        else:
+            raise RowError(
+                f"{name}: the chat template changes the completion's text, so its sentences cannot be found; "
+                f"rendered end: {text[-200:]!r}, completion: {completion[:100]!r}"
+            )
+        start, end = at, at + len(core)
+        if text.startswith(completion, at - shift) and at - shift >= (len(head) if text.startswith(head) else 0):
+            start, end, shift = at - shift, at - shift + len(completion), 0
+        return Rendering(text, start, end, shift)
+
+    def _head(self, prompt: Prompt) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        if prompt not in self._prompts:
+            messages = [{"role": role, "content": content} for role, content in prompt]
+            self._prompts[prompt] = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        return self._prompts[prompt]
+
+    def _scored(self, ids: np.ndarray, offsets: np.ndarray, rendering: Rendering, finished: bool) -> tuple[int, int]:
+        """The scored tokens `[start, stop)`: the completion and, if the model ended it itself, the end of its turn."""
+        start = int(np.searchsorted(offsets[:, 1], rendering.start, side="right"))
+        start = max(start, 1)  # nothing predicts the very first token
+        stop = max(start, int(np.searchsorted(offsets[:, 0], rendering.end, side="left")))
+        if finished:
+            for i in range(stop, len(ids)):
+                if int(ids[i]) in self._special:
+                    return start, i + 1
+        return start, stop
+
+    def _sentences(
+        self, row: Row, rendering: Rendering, offsets: np.ndarray, kept: int
+    ) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Give each scored token the sentence that holds most of its characters, if any."""
+        owner = np.full(len(offsets), NO_SENTENCE, dtype=np.int32)
+        share = np.zeros(len(offsets), dtype=np.int64)
+        base = rendering.start - rendering.shift
+        for index, (begin, end) in enumerate(row.spans):
+            begin, end = begin + base, end + base
+            first = int(np.searchsorted(offsets[:, 1], begin, side="right"))
+            last = int(np.searchsorted(offsets[:, 0], end, side="left"))
+            overlap = np.minimum(offsets[first:last, 1], end) - np.maximum(offsets[first:last, 0], begin)
+            better = overlap > share[first:last]
+            owner[first:last][better] = index
+            share[first:last][better] = overlap[better]
+        counts = np.bincount(owner[owner >= 0], minlength=len(row.spans))
+        if len(missing := np.flatnonzero(counts == 0)):
+            begin, end = row.spans[missing[0]]
+            raise RowError(
+                f"{row.name}, sentence {missing[0]}: the tokenizer gives {row.completion[begin:end]!r:.80} no token "
+                f"of its own"
+            )
+        # A label speaks of the whole sentence: one that truncation cut is not scored.
+        whole = np.bincount(owner[:kept][owner[:kept] >= 0], minlength=len(row.spans)) == counts
+        owner = owner[:kept]
+        owner[np.append(~whole, False)[owner]] = NO_SENTENCE  # the last entry is what NO_SENTENCE looks up
+        return owner, tuple(np.flatnonzero(whole).tolist())

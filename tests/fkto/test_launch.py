@@ -1,0 +1,189 @@
+"""The command line, the launch profiles, and several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from safetensors.torch import load_file
+
+from factalign.fkto.__main__ import main, manifest_from
+from factalign.fkto.config import FKTOConfig
+
+from .conftest import make_rows
+from .test_trainer import PLAIN
+
+PROJECT = Path(__file__).parents[2]
+PROFILES = sorted((PROJECT / "conf" / "base" / "accelerate").glob("*.yaml"))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, saved: Callable[[], Path]) -> Callable[..., Path]:
+    """Writes a manifest for the tiny model, its rows, and its policy."""
+    model = str(saved())
+
+    def write(name: str, rows: list[dict[str, Any]] | None = None, **changes: Any) -> Path:
+        data = tmp_path / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in (make_rows() if rows is None else rows)))
+        path = tmp_path / f"{name}.json"
+        content = {
+            "policy": {"policy_id": "base", "model": model, "adapters": []},
+            "preferences": str(data),
+            "output_dir": str(tmp_path / name),
+            "config": {**PLAIN, **changes},
+            "seed": 3,
+        }
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def launch(manifest: Path, processes: int = 1) -> None:
+    """Through accelerate's CPU profile, or as `processes` gloo ranks."""
+    if processes == 1:
+        starter = ["accelerate.commands.launch", "--config_file", str(PROFILES[0].with_name("cpu.yaml"))]
+    else:
+        starter = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = [sys.executable, "-m", *starter, "-m", "factalign.fkto", str(manifest)]
+    environment = {
+        **os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def weights(manifest: Path) -> dict[str, torch.Tensor]:
+    folder = Path(json.loads(manifest.read_text())["output_dir"])
+    (path,) = folder.glob("*/*model.safetensors")
+    return load_file(path)
+
+
+# ---- Profiles ----
+
+
+def test_all_profiles_are_there() -> None:
+    assert {path.stem for path in PROFILES} == {"cpu", "one_gpu", "ddp", "fsdp2", "zero2", "zero3"}
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)
+def test_profiles_are_what_accelerate_reads(path: Path) -> None:
+    config = load_config_from_file(str(path))
+    raw = yaml.safe_load(path.read_text())
+    kind = {
+        "cpu": "NO",
+        "one_gpu": "NO",
+        "ddp": "MULTI_GPU",
+        "fsdp2": "FSDP",
+        "zero2": "DEEPSPEED",
+        "zero3": "DEEPSPEED",
+    }
+    assert config.distributed_type == kind[path.stem] == raw["distributed_type"]
+    if path.stem.startswith("zero"):
+        assert config.deepspeed_config["zero_stage"] == int(path.stem[-1])
+    if path.stem == "fsdp2":
+        assert config.fsdp_config["fsdp_version"] == 2
+        assert config.fsdp_config["fsdp_auto_wrap_policy"] == "TRANSFORMER_BASED_WRAP"
+
+
+# ---- Command line ----
+
+
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--help"])
+    assert exit_info.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} (default" in text for name in FKTOConfig.model_fields)
+
+
+def test_flags_make_a_manifest() -> None:
+    flags = "--model m --adapter a --adapter b --data d.jsonl --output-dir o --seed 4 --set method=layers"
+    lists = '--set beta=0.2 --set report_to=["tensorboard"] --set save_steps=null'
+    found = manifest_from(f"{flags} {lists}".split())
+    assert found == {
+        "policy": {"policy_id": "m", "model": "m", "adapters": ["a", "b"]},
+        "preferences": "d.jsonl",
+        "output_dir": "o",
+        "seed": 4,
+        "config": {"method": "layers", "beta": 0.2, "report_to": ["tensorboard"], "save_steps": None},
+    }
+
+
+def test_flags_win_over_the_file(manifest: Callable[..., Path]) -> None:
+    found = manifest_from([str(manifest("x")), "--seed", "9", "--set", "beta=0.5", "--output-dir", "else"])
+    assert (found["seed"], found["config"]["beta"], found["output_dir"]) == (9, 0.5, "else")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "missing: output_dir, policy, preferences"),
+        (["--model", "m", "--data", "d", "--output-dir", "o", "--set", "beta"], "--set beta"),
+        (["--model", "m", "--data", "d", "--output-dir", "o", "--set", "bta=1"], "bta"),
+        (["--model", "m", "--data", "nowhere.jsonl", "--output-dir", "o"], "nowhere.jsonl"),
+        (["nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_mistakes_end_with_a_message(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, factalign.fkto, factalign.fkto.__main__; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
+
+def test_a_manifest_trains_in_process(manifest: Callable[..., Path], tmp_path: Path) -> None:
+    assert main([str(manifest("run", method="lora"))]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["kind"] == "adapter" and result["seed"] == 3
+    assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
+
+
+# ---- Processes ----
+
+
+@pytest.mark.parametrize("method", ["lora", "layers"])
+def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None:
+    """FactAlign defect 6: sentence losses averaged per rank. One rank has rows without sentences, and 13 rows leave the
+    last step of two ranks uneven."""
+    rows = make_rows(13)
+    for row in rows[::2]:
+        row["sentence_label"] = row["sentence_spans"] = None
+    changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1}
+    one, two = manifest("one", rows, **changes), manifest("two", rows, **changes)
+    launch(one)
+    launch(two, processes=2)
+    ranks = [json.loads((m.with_suffix("") / "result.json").read_text())["ranks"] for m in (one, two)]
+    assert ranks == [1, 2]
+    found, expected = weights(two), weights(one)
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-2 if method == "layers" else 1e-4)
+    logs = [
+        [json.loads(line) for line in (Path(json.loads(m.read_text())["output_dir"]) / "training_log.jsonl").open()]
+        for m in (one, two)
+    ]
+    for single, double in zip(*logs, strict=True):
+        for key in (
+            "loss",
+            "response_loss",
+            "sentence_loss",
+            "z0",
+            "z0_sentence",
+            "sentence_num_desirable",
+            "tokens",
+        ):
+            assert double[key] == pytest.approx(single[key], abs=1e-4), key
