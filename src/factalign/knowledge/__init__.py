@@ -15,6 +15,7 @@ _EXPORTS = {
     "facts_to_json": "facts",
     "PromptConfig": "prompts",
     "build_prompts": "prompts",
+    "read_prompts": "prompts",
     "RETRIEVERS": "retrievers",
     "load_retriever": "retrievers",
     "Hit": "retrievers",

@@ -5,7 +5,9 @@ on.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -44,9 +46,18 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 class PromptConfig(BaseModel):
-    """How many topics each split gets, and how many prompts a topic gets in it (0 leaves a split out)."""
+    """Prompts of one's own (`path`), or how many topics each split gets and how many prompts a topic gets in it.
+
+    Attributes:
+        path: A file for `read_prompts`; the other keys then have no effect.
+        split_seed: Decides which topic goes into which split and how it is asked about. It is not the seed of the
+            run: runs with several seeds share their benchmark, and no topic of the dev split becomes a tested one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str | None = None
+    split_seed: int = 42
 
     train_topics: int = Field(default=122, ge=0)
     dev_topics: int = Field(default=20, ge=0)
@@ -56,16 +67,73 @@ class PromptConfig(BaseModel):
     test_prompts_per_topic: int = Field(default=2, ge=0)
 
 
-def build_prompts(topics: Sequence[str], config: PromptConfig, seed: int) -> pd.DataFrame:
+def read_prompts(path: str) -> pd.DataFrame:
+    """A `schemas.Prompts` table of a JSON-lines file.
+
+    Each line has `prompt` (text) or `messages`, `split` (train, dev or test), and optionally `topic`, `aspect` and
+    `prompt_id`.
+
+    Raises:
+        ValueError: The file is missing, empty or malformed; the message names path, line and field.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file of prompts")
+    rows, seen = [], {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: not JSON: {error}") from error
+        row = _read_prompt(record, where)
+        if row["prompt_id"] in seen:
+            raise ValueError(f"{where}: prompt_id {row['prompt_id']!r} was on line {seen[row['prompt_id']]} already")
+        seen[row["prompt_id"]] = number
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{path}: no prompts")
+    return pd.DataFrame(rows)
+
+
+def _read_prompt(record: Any, where: str) -> dict[str, Any]:
+    from factalign.schemas import SPLITS
+
+    if not isinstance(record, dict):
+        raise ValueError(f"{where}: must be a JSON object, got {type(record).__name__}")
+    valid = ("prompt_id", "prompt", "messages", "topic", "aspect", "split")
+    if unknown := sorted(record.keys() - set(valid)):
+        raise ValueError(f"{where}: unknown field {unknown[0]!r}; valid: {', '.join(valid)}")
+    if ("prompt" in record) == ("messages" in record):
+        raise ValueError(f"{where}: needs one of the fields 'prompt' and 'messages'")
+    if record.get("split") not in SPLITS:
+        raise ValueError(f"{where}: field 'split' must be one of {', '.join(SPLITS)}, got {record.get('split')!r}")
+    for field in ("prompt_id", "prompt", "topic", "aspect"):
+        if not isinstance(record.get(field, ""), str):
+            raise ValueError(f"{where}: field {field!r} must be text, got {record[field]!r}")
+    messages = record.get("messages") or [{"role": "user", "content": record.get("prompt", "")}]
+    return {
+        "prompt_id": record.get("prompt_id") or content_id("prompt", messages),
+        "messages": messages,
+        "topic": record.get("topic", ""),
+        "aspect": record.get("aspect", ""),
+        "source": Path(where.partition(", line ")[0]).name,
+        "split": record["split"],
+    }
+
+
+def build_prompts(topics: Sequence[str], config: PromptConfig) -> pd.DataFrame:
     """A `schemas.Prompts` table.
 
-    A topic's place in the split depends on a hash of (seed, topic) alone: a topic added to the corpus moves
+    A topic's place in the split depends on a hash of (split_seed, topic) alone: a topic added to the corpus moves
     no other across by more than one place. Aspects rotate from topic to topic, so every split holds all of
     them alike.
 
     Raises:
         ValueError: Fewer topics than the splits need, or a topic twice.
     """
+    seed = config.split_seed
     wanted = config.train_topics + config.dev_topics + config.test_topics
     if len(set(topics)) < len(topics):
         raise ValueError(f"topics must differ, got {len(topics) - len(set(topics))} twice")

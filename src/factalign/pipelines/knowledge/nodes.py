@@ -31,11 +31,11 @@ def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_d
     return folder
 
 
-def write_prompts(passages: pd.DataFrame, prompts: PromptConfig, seed: int) -> pd.DataFrame:
-    """Prompts about the topics of the corpus, split by topic."""
-    from factalign.knowledge import build_prompts, topics
+def write_prompts(passages: pd.DataFrame, prompts: PromptConfig) -> pd.DataFrame:
+    """Prompts about the topics of the corpus, split by topic; or the user's own."""
+    from factalign.knowledge import build_prompts, read_prompts, topics
 
-    return build_prompts(topics(passages), prompts, seed)
+    return read_prompts(prompts.path) if prompts.path else build_prompts(topics(passages), prompts)
 
 
 def split_prompts(prompts: pd.DataFrame, benchmark: BenchmarkConfig) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 write_prompts,
-                inputs=["passages", "params:prompts", "params:seed"],
+                inputs=["passages", "params:prompts"],
                 outputs="all_prompts",
                 name="write_prompts",
             ),
