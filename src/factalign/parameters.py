@@ -100,14 +100,34 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     """Check all parameters of a run.
 
     Raises:
-        ValueError: A key is unknown or a value is not valid; one line names each key and what is wrong with it.
+        ValueError: A key is unknown or a value is not valid; one line names each key and what is wrong with it. So is
+            a name that no registry holds, and an accelerate profile that does not exist.
     """
     raw = {key: _plain(value) for key, value in parameters.items()}
     try:
-        return Parameters.model_validate(raw)
+        checked = Parameters.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
         raise ValueError("invalid parameters in conf/:\n" + "\n".join(lines)) from None
+    _check_names(checked)
+    return checked
+
+
+def _check_names(parameters: Parameters) -> None:
+    from factalign.factuality import EXTRACTORS, VERIFIERS
+    from factalign.generation import ENGINES
+    from factalign.knowledge import CORPORA, RETRIEVERS
+
+    CORPORA.check(parameters.corpus.name)
+    RETRIEVERS.check(parameters.retriever.name)
+    EXTRACTORS.check(parameters.evaluation.extractor)
+    VERIFIERS.check(parameters.evaluation.verifier.name)
+    ENGINES.check(parameters.sampling.engine)
+    ENGINES.check(parameters.benchmark_sampling.engine)
+    profile = parameters.training.accelerate_config
+    if not profile.is_file():
+        valid = sorted(str(path) for path in profile.parent.glob("*.yaml"))
+        raise ValueError(f"training.accelerate_config: no file {profile}; valid: {', '.join(valid) or 'none there'}")
 
 
 def _plain(value: Any) -> Any:

@@ -45,8 +45,8 @@ def test_an_empty_table_stays_valid(dataset):
 
 
 def test_a_save_that_dies_keeps_the_old_table(dataset, prompts, tmp_path, monkeypatch):
-    def die(self, path, **options):
-        path.write_bytes(b"PAR1 half")
+    def die(self, file, **options):
+        file.write(b"PAR1 half")
         raise KeyboardInterrupt
 
     dataset.save(prompts)

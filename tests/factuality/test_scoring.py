@@ -74,7 +74,7 @@ def test_a_verdict_on_a_duplicate_changes_nothing():
     assert score_responses(responses, sentences, claims, extra, k=4).iloc[0]["precision"] == 1.0
 
 
-def test_failed_evaluation_never_counts_as_false():  # PEERS defect 9
+def test_failed_evaluation_never_counts_as_false():  # a defect of the published FactAlign code
     failed = score_responses(*one_response("supported", "failed"), k=4).iloc[0]
     absent = score_responses(*one_response("supported", None), k=4).iloc[0]
     for score in (failed, absent):
@@ -86,7 +86,7 @@ def test_failed_evaluation_never_counts_as_false():  # PEERS defect 9
     assert (everything["f1_at_k"], everything["coverage"]) == (0.0, 0.0)
 
 
-def test_irrelevant_claims_stay_out_of_responses_and_sentences_alike():  # PEERS defect 9
+def test_irrelevant_claims_stay_out_of_responses_and_sentences_alike():  # a defect of the published FactAlign code
     tables_ = one_response("supported", "irrelevant", "irrelevant")
     assert score_responses(*tables_, k=4).iloc[0]["precision"] == 1.0
     assert score_sentences(*tables_[1:]).iloc[0]["supported_share"] == 1.0

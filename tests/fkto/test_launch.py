@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
-from factalign.fkto.__main__ import main, manifest_from
+from factalign.fkto.__main__ import PARENT_PIPE, main, manifest_from, run
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.models import load_policy
 
 from .conftest import make_rows
 from .test_trainer import PLAIN
@@ -128,6 +131,7 @@ def test_flags_win_over_the_file(manifest: Callable[..., Path]) -> None:
     ("arguments", "message"),
     [
         ([], "missing: output_dir, policy, preferences"),
+        (["x.json", "--adapter", "a"], "--adapter needs --model"),
         (["--model", "m", "--data", "d", "--output-dir", "o", "--set", "beta"], "--set beta"),
         (["--model", "m", "--data", "d", "--output-dir", "o", "--set", "bta=1"], "bta"),
         (["--model", "m", "--data", "nowhere.jsonl", "--output-dir", "o"], "nowhere.jsonl"),
@@ -152,7 +156,67 @@ def test_a_manifest_trains_in_process(manifest: Callable[..., Path], tmp_path: P
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
 
 
+def test_a_hub_model_trains_at_its_revision(
+    manifest: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest("run", reference_cache_dir=str(tmp_path / "cache"))
+    content = json.loads(path.read_text())
+    folder = content["policy"]["model"]
+    content["policy"].update(model="someone/tiny", revision="abc123")
+    calls: dict[str, dict[str, Any]] = {}
+
+    def patch(auto: Any) -> None:
+        original = auto.from_pretrained
+
+        def from_pretrained(name: str, **options: Any) -> Any:
+            assert name == "someone/tiny"
+            calls[auto.__name__] = options
+            return original(folder, **options)
+
+        monkeypatch.setattr(auto, "from_pretrained", from_pretrained)
+
+    patch(transformers.AutoModelForCausalLM)
+    patch(transformers.AutoTokenizer)
+    first = run(content)
+    assert {options["revision"] for options in calls.values()} == {"abc123"}
+    assert calls.keys() == {"AutoModelForCausalLM", "AutoTokenizer"}
+    assert calls["AutoModelForCausalLM"]["use_safetensors"] is True
+    assert not any(options.get("trust_remote_code") for options in calls.values())
+    again = run({**content, "output_dir": str(tmp_path / "again")})
+    assert first["references_computed"] == again["references_cached"] > 0
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{"model": "/no/where"}, {"model": "./nowhere"}, {"model": __file__}, {"model": "a/b", "adapters": ["a/c"]}],
+    ids=lambda policy: policy["model"],
+)
+def test_paths_that_are_no_folders_are_named(policy: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{policy.get('adapters', [policy['model']])[0]} is not a folder"):
+        load_policy(policy, FKTOConfig())
+
+
 # ---- Processes ----
+
+
+@pytest.mark.parametrize("name", ["the pipe", "another pipe", "closed", "no flag"])
+def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
+    code = "import time, factalign.fkto.__main__ as m; m.exit_with_parent(); time.sleep(1); print('alive')"
+    read_end, write_end = os.pipe()
+    os.close(write_end)
+    number = os.fstat(read_end).st_ino
+    flags = {"the pipe": str(number), "another pipe": str(number + 1), "closed": str(number)}
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    if name in flags:
+        environment[PARENT_PIPE] = flags[name]
+    close = "import os; os.close(0); " if name == "closed" else ""
+    with os.fdopen(read_end) as stdin:
+        done = subprocess.run(
+            [sys.executable, "-c", close + code],
+            env=environment, stdin=stdin, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+    expected = (-signal.SIGKILL, "") if name == "the pipe" else (0, "alive\n")
+    assert (done.returncode, done.stdout) == expected
 
 
 @pytest.mark.parametrize("method", ["lora", "layers"])

@@ -417,6 +417,24 @@ def test_resumed_equals_uninterrupted(
         assert {**row, "tokens_per_second": 0} == {**uninterrupted, "tokens_per_second": 0}
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_incomplete_checkpoint_is_passed_over(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, complete: bool
+) -> None:
+    changes: dict[str, Any] = {"save_steps": 1, "save_total_limit": None, "epochs": 2}
+    broken = make_trainer(tokenizer, tmp_path / "run", **changes)
+    broken.add_callback(_StopAt(3 if complete else 1))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    (tmp_path / "run" / "checkpoint-999").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoint-2-kept").mkdir()
+    (tmp_path / "run" / "checkpoint-2-kept" / "trainer_state.json").touch()
+    resumed = make_trainer(tokenizer, tmp_path / "run", **changes)
+    expected = trained(make_trainer(tokenizer, tmp_path / "whole", **changes))
+    assert_same(trained(resumed), expected, atol=0)
+    assert resumed._initial_global_step == (2 if complete else 0)
+
+
 def test_same_seed_same_result(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     results = [
         trained(make_trainer(tokenizer, tmp_path / n, method="lora", seed=s)) for n, s in (("a", 1), ("b", 1), ("c", 2))

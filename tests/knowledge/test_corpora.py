@@ -61,6 +61,56 @@ def test_unknown_names_formats_and_options(tmp_path):
         load_corpus("table", path=str(tmp_path / "a.parquet"))
 
 
+def test_text_that_is_not_utf8_names_the_line(tmp_path):
+    files = {"jsonl": b'{"title": "a", "text": "b"}\n', "csv": b"title,text\r\na,b\r\n"}
+    for suffix, good in files.items():
+        path = tmp_path / f"latin.{suffix}"
+        path.write_bytes(good + "M\u00e4rz,x\n".encode("latin-1"))
+        line = good.count(b"\n") + 1
+        with pytest.raises(ValueError, match=rf"latin\.{suffix}, line {line}: .*UTF-8: byte 0xe4"):
+            load_corpus("table", path=str(path))
+
+
+def test_a_csv_cell_that_is_too_long_names_the_line(tmp_path):
+    path = tmp_path / "long.csv"
+    path.write_text(f"title,text\na,b\nc,{'d' * 131_073}\n")
+    with pytest.raises(ValueError, match=r"long\.csv, line 3: .*field larger"):
+        load_corpus("table", path=str(path))
+
+
+def test_parquet_columns_may_be_nested(tmp_path):
+    facts = [{"relation": "border", "items": [{"names": ["Togo"], "bearing": 90.0}, {"names": ["Mali", "ML"]}]}]
+    rows = [
+        {"title": "a", "text": "b", "aliases": ["c", "d"], "facts": facts},
+        {"title": "e", "text": "f", "aliases": None, "facts": None, "field": None},
+    ]
+    path = tmp_path / "nested.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    nested = load_corpus("table", path=str(path))
+    assert nested["aliases"].tolist() == ['["c", "d"]', "[]"]
+    assert facts_from_json(nested["facts"][0])[0].items == (Item(("Togo",), 90.0), Item(("Mali", "ML")))
+    lines = [{key: value for key, value in row.items() if value is not None} for row in rows]
+    pd.testing.assert_frame_equal(nested, load_corpus("table", path=write(tmp_path / "nested.jsonl", *lines)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": [3]}, "line 1: field 'text' must be text that is not empty, got 3"),
+        ({"text": [None]}, "line 1: field 'text'.*got None"),
+        ({"text": ["b"], "passage_id": [7]}, "field 'passage_id' must be text, got 7"),
+        ({"text": ["b"], "aliases": [[1, 2]]}, r"field 'aliases' must be a list of names, got \[1, 2\]"),
+        ({"text": ["b"], "facts": [[pd.Timestamp(0)]]}, "field 'facts'"),
+        ({"text": ["b"], "url": [1.5]}, "unknown field 'url'"),
+    ],
+)
+def test_malformed_parquet_values_are_reported(tmp_path, columns, message):
+    path = tmp_path / "bad.parquet"
+    pd.DataFrame({"title": ["a"], **columns}).to_parquet(path)
+    with pytest.raises(ValueError, match=message):
+        load_corpus("table", path=str(path))
+
+
 def test_facts_survive_the_column():
     facts = (
         Fact("borders", ("border",), (Item(("Togo",), 90.0), Item(("Blue Sea",), holds=False)), complete=True),

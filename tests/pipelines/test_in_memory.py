@@ -32,6 +32,13 @@ ANSWERS = {
 }
 
 
+class Kept(MemoryDataset):
+    """Stays in memory when the runner has no more use for it, so that a test can look at it."""
+
+    def _release(self) -> None:
+        pass
+
+
 @pytest.fixture
 def run(tiny_handle, tmp_path):
     """Run stages of one round; returns all of its datasets by name."""
@@ -62,7 +69,7 @@ def run(tiny_handle, tmp_path):
             "params:sampling": SamplingConfig(samples_per_prompt=2, max_new_tokens=8),
             "params:evaluation": EvaluationConfig(verifier=Choice(name="lexical"), k=2),
             "params:retriever": RetrieverConfig(name="bm25", passages_per_claim=4),
-            "params:preference": PreferenceConfig(),
+            "params:preference": PreferenceConfig(balance=False),
             "params:training": TrainingConfig(
                 accelerate_config=PROJECT / "conf/base/accelerate/cpu.yaml",
                 fkto={"method": "full", "dtype": "float32", "batch_size": 4, "max_length": 256},
@@ -72,9 +79,9 @@ def run(tiny_handle, tmp_path):
             **inputs,
         }
         pipeline = iterate.create_round("iter_1", previous="base").only_nodes_with_tags(*stages)
-        catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
+        catalog = DataCatalog({name: Kept(value) for name, value in values.items()})
         for name in pipeline.all_outputs():
-            catalog[name] = MemoryDataset()
+            catalog[name] = Kept()
         SequentialRunner().run(pipeline, catalog)
         return {name: catalog.load(name) for name in pipeline.datasets() if not name.startswith("params:")}
 

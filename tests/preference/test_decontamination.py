@@ -29,7 +29,11 @@ def prompts(*rows, prefix="p"):
 @pytest.mark.parametrize(
     ("training", "benchmark", "rule"),
     [
-        (("Jericho Tower", "Describe it."), ("Tower of Jericho", "What is it?"), "topic"),  # PEERS defect 10
+        (
+            ("Jericho Tower", "Describe it."),
+            ("Tower of Jericho", "What is it?"),
+            "topic",
+        ),  # a defect of the published FactAlign code
         (("", "Tell me about the Jericho Tower."), ("", "What was the Tower of Jericho for?"), "topic"),
         (("CÔTE D'IVOIRE", "x"), ("Cote d’Ivoire", "y"), "topic"),
         (("Korea, South", "x"), ("South Korea", "y"), "topic"),

@@ -100,7 +100,7 @@ def test_threshold_rule():
     assert labels_of([0.5, 0.51, 0.0], response_label=rule) == [False, True, False]
 
 
-def test_failed_evaluation_gives_no_label():  # PEERS defect 9
+def test_failed_evaluation_gives_no_label():  # a defect of the published FactAlign code
     tables = make([0.0, 0.9, 0.5], coverage=[0.0, 1.0, 1.0])
     labels = label_responses(tables[1], tables[3], PreferenceConfig())
     assert labels.tolist() == [None, True, False]
@@ -155,7 +155,7 @@ def test_rows_have_the_published_format_and_exact_spans():
     }  # fmt: skip
 
 
-def test_every_sample_of_a_prompt_becomes_a_row():  # PEERS defect 10
+def test_every_sample_of_a_prompt_becomes_a_row():  # a defect of the published FactAlign code
     rows = build_preferences(*make([0.1, 0.2, 0.8, 0.9], prompts=1), PreferenceConfig(**UNBALANCED), seed=0)
     assert [row["response_id"] for row in rows] == ["r0", "r1", "r2", "r3"]
 
@@ -212,7 +212,7 @@ def test_max_rows_fills_up_with_what_is_left():
     assert [row["label"] for row in rows].count(None) == 2
 
 
-def test_summary_shows_the_length_confound():  # PEERS defect 11
+def test_summary_shows_the_length_confound():  # a defect of the published FactAlign code
     tables = make([0.9, 0.1], shares=[], texts=["word " * 30, "word " * 20])
     config = PreferenceConfig(repetition_ngram=100)
     summary = summarise_preferences(build_preferences(*tables, config, seed=0))

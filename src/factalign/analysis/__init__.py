@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from factalign.lazy import lazy_exports
 
 _EXPORTS = {
     "response_metrics": "metrics",
@@ -16,14 +15,11 @@ _EXPORTS = {
     "claim_shares": "drift",
     "claim_drift": "drift",
     "drift_warnings": "drift",
+    "Answers": "report",
     "format_table": "report",
     "pick_examples": "report",
     "render_report": "report",
 }
 __all__ = sorted(_EXPORTS)
 
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, _EXPORTS)

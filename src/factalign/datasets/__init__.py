@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from factalign.datasets.directory import DirectoryDataset
+    from factalign.datasets.figure import PlotlyDataset
+    from factalign.datasets.files import JSONDataset, TextDataset
     from factalign.datasets.json_lines import JSONLinesDataset
     from factalign.datasets.table import TableDataset
 
 _LAZY = {
     "DirectoryDataset": "factalign.datasets.directory",
+    "JSONDataset": "factalign.datasets.files",
     "JSONLinesDataset": "factalign.datasets.json_lines",
+    "PlotlyDataset": "factalign.datasets.figure",
     "TableDataset": "factalign.datasets.table",
+    "TextDataset": "factalign.datasets.files",
 }
 
-__all__ = ["DirectoryDataset", "JSONLinesDataset", "TableDataset"]
+__all__ = ["DirectoryDataset", "JSONDataset", "JSONLinesDataset", "PlotlyDataset", "TableDataset", "TextDataset"]
 
 
 def __getattr__(name: str) -> Any:

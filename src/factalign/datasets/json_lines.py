@@ -11,6 +11,7 @@ from kedro.io.core import AbstractVersionedDataset, DatasetError, Version
 from kedro_datasets._typing import TablePreview
 
 from factalign.datasets._atomic import atomic_path
+from factalign.datasets._preview import cell
 
 Rows = list[dict[str, Any]]
 
@@ -63,7 +64,7 @@ class JSONLinesDataset(AbstractVersionedDataset[Rows, Rows]):
         with path.open("rb") as file:
             rows = [_parse(line, path, number) for number, line in enumerate(islice(file, nrows), start=1)]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        cells = [[cell(row.get(column)) for column in columns] for row in rows]
         return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": cells})
 
     def _exists(self) -> bool:
@@ -81,7 +82,3 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DatasetError(f"{path}, line {number}: a line is a JSON object, not {type(row).__name__}")
     return row
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,11 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.pandas import ParquetDataset
 from pandas.api.types import is_object_dtype
 
-from factalign.datasets._atomic import atomic_path
+from factalign.datasets._atomic import AtomicSave
+from factalign.datasets._preview import cell
 
 
-class TableDataset(ParquetDataset):
+class TableDataset(AtomicSave, ParquetDataset):
     """`pandas.ParquetDataset` with saves that are all or nothing, and nested columns that come back as lists.
 
     Example:
@@ -37,19 +36,9 @@ class TableDataset(ParquetDataset):
             table[column] = pd.Series([_plain(value) for value in table[column]], index=table.index, dtype=object)
         return table
 
-    def save(self, data: pd.DataFrame) -> None:
-        """Write the whole table or nothing."""
-        if self._protocol != "file":
-            # Object stores publish a file when its upload ends.
-            super().save.__wrapped__(self, data)
-            return
-        with atomic_path(Path(self._get_save_path())) as temporary:
-            data.to_parquet(temporary, **self._save_args)
-        self._invalidate_cache()
-
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows for Kedro-Viz; nested values are shown as JSON."""
-        return TablePreview(self._read().head(nrows).map(_cell).to_dict(orient="split"))
+        return TablePreview(self._read().head(nrows).map(cell).to_dict(orient="split"))
 
 
 def _plain(value: Any) -> Any:
@@ -58,7 +47,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if item is not None}
     return value
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value

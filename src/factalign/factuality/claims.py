@@ -9,8 +9,9 @@ from typing import Protocol
 
 import pandas as pd
 
+from factalign.factuality.topics import topics_of
 from factalign.ids import content_id
-from factalign.knowledge.text import stem
+from factalign.knowledge import stem
 from factalign.registry import Registry
 from factalign.schemas import Claims, empty
 from factalign.words import normalise
@@ -65,9 +66,7 @@ def extract_claims(
         prompts: Their prompts; a sentence's topic is that of its prompt.
         extractor: A name of `EXTRACTORS`.
     """
-    topic_of_prompt = dict(zip(prompts["prompt_id"], prompts["topic"], strict=True))
-    prompt_of_response = dict(zip(responses["response_id"], responses["prompt_id"], strict=True))
-    topics = [topic_of_prompt.get(prompt_of_response.get(r, ""), "") for r in sentences["response_id"]]
+    topics = topics_of(sentences["response_id"], responses, prompts)
     extracted = EXTRACTORS.load(extractor).extract(sentences["text"].tolist(), topics)
     rows = []
     for sentence_id, response_id, texts in zip(

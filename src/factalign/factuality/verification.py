@@ -7,6 +7,7 @@ import logging
 
 import pandas as pd
 
+from factalign.factuality.topics import topics_of
 from factalign.factuality.verifiers import Evidence, Pair, Verdict, Verifier
 from factalign.knowledge import Retriever, facts_from_json
 from factalign.schemas import LABELS, Verdicts, empty
@@ -22,9 +23,7 @@ def retrieve_evidence(
 
     A prompt without a topic ("") is searched for in the whole corpus. Duplicate claims get evidence as well.
     """
-    topic_of_prompt = dict(zip(prompts["prompt_id"], prompts["topic"], strict=True))
-    prompt_of_response = dict(zip(responses["response_id"], responses["prompt_id"], strict=True))
-    topics = [topic_of_prompt.get(prompt_of_response.get(r, ""), "") or None for r in claims["response_id"]]
+    topics = [topic or None for topic in topics_of(claims["response_id"], responses, prompts)]
     rows = [
         (claim_id, rank, hit.passage_id, hit.score)
         for claim_id, hits in zip(claims["claim_id"], retriever.search(claims["text"].tolist(), topics, k), strict=True)

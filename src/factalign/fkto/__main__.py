@@ -6,7 +6,10 @@ import argparse
 import ctypes
 import json
 import logging
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from factalign.fkto.config import FKTOConfig
+
+PARENT_PIPE = "FACTALIGN_PARENT_PIPE"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,9 +37,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "manifest",
         nargs="?",
-        help="JSON file with policy {model, adapters}, preferences, output_dir, config, seed",
+        help="JSON file with policy {model, adapters, revision}, preferences, output_dir, config, seed",
     )
-    result.add_argument("--model", help="folder of the policy, instead of a manifest")
+    result.add_argument("--model", help="folder or hub name of the policy, instead of a manifest")
     result.add_argument("--adapter", action="append", default=[], help="adapter to merge first; may be repeated")
     result.add_argument("--data", help="JSON-lines file of preference rows")
     result.add_argument("--output-dir", help="folder for the trained weights, log and checkpoints")
@@ -56,6 +61,8 @@ def manifest_from(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         ValueError: Something is missing or unknown; the message names it.
     """
     options = parser().parse_args(arguments)
+    if options.adapter and not options.model:
+        raise ValueError("--adapter needs --model")
     manifest: dict[str, Any] = {}
     if options.manifest:
         manifest = json.loads(Path(options.manifest).read_text(encoding="utf-8"))
@@ -100,6 +107,28 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
+def exit_with_parent() -> None:
+    """End this process group when the process that started the training is gone, even by a signal it cannot catch.
+
+    That process holds the other end of a pipe, which is the standard input here (launchers hand this on, and close
+    other descriptors), and names the pipe in the environment. Where a launcher has put something else there, its end
+    says nothing.
+    """
+    try:
+        number = os.fstat(0).st_ino
+    except OSError:
+        return
+    if os.environ.get(PARENT_PIPE) != str(number):
+        return
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="exit_with_parent", daemon=True).start()
+
+
 def run(manifest: dict[str, Any]) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
     config = FKTOConfig(**manifest["config"])
@@ -122,6 +151,7 @@ def run(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; mistakes in what the user gave end with a message instead of a traceback."""
+    exit_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         run(manifest_from(arguments))

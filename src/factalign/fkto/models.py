@@ -25,31 +25,35 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def load_policy(handle: Mapping[str, Any], config: FKTOConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Load `{"model": path, "adapters": [path, …]}` and merge the adapters in their order.
+    """Load `{"model": path or hub name, "adapters": [path, …], "revision": …}` and merge the adapters in their order.
+
+    Only safetensors are read, and no code that comes with a model is run.
 
     Raises:
-        ValueError: A path does not exist, or the base is to be quantized although adapters must be merged into it.
+        ValueError: A folder does not exist, or the base is to be quantized although adapters must be merged into it.
+        OSError: There is no such model, folder or on the hub, or its weights are not safetensors.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    for path in (handle["model"], *handle.get("adapters", ())):
+    name, revision, adapters = handle["model"], handle.get("revision"), handle.get("adapters", ())
+    for path in (*([name] if _is_local(name) else []), *adapters):
         if not Path(path).is_dir():
             raise ValueError(f"policy {handle.get('policy_id', '')}: {path} is not a folder")
-    options: dict[str, Any] = {"dtype": DTYPES[config.dtype]}
+    options: dict[str, Any] = {"dtype": DTYPES[config.dtype], "revision": revision, "use_safetensors": True}
     if config.load_in_4bit:
         from transformers import BitsAndBytesConfig
 
-        if handle.get("adapters"):
+        if adapters:
             raise ValueError("load_in_4bit: adapters cannot be merged into a quantized base; merge and save them first")
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[config.dtype]
         )
-    model = AutoModelForCausalLM.from_pretrained(handle["model"], **options)
-    for path in handle.get("adapters", ()):
+    model = AutoModelForCausalLM.from_pretrained(name, **options)
+    for path in adapters:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, path).merge_and_unload()
-    return model, AutoTokenizer.from_pretrained(handle["model"])
+    return model, AutoTokenizer.from_pretrained(name, revision=revision)
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -165,6 +169,11 @@ def save_model(
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=half)
     tokenizer.save_pretrained(folder)
+
+
+def _is_local(name: str) -> bool:
+    """Whether `name` can only be meant as a path; what else is not there may be on the hub."""
+    return Path(name).is_absolute() or name.startswith(".") or Path(name).exists()
 
 
 def _check_head(model: PreTrainedModel) -> None:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from factalign.fkto.collate import model_inputs, segments
 from factalign.fkto.config import FKTOConfig
@@ -263,14 +263,20 @@ class FKTOTrainer(Trainer):
     # ---- Reference ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
-        """Train; continues from the newest checkpoint in the output folder if `config.resume` says so."""
-        if resume_from_checkpoint is None and self.config.resume and self.folder.is_dir():
-            resume_from_checkpoint = get_last_checkpoint(str(self.folder))
+        """Train; continues from the newest complete checkpoint in the output folder if `config.resume` says so."""
+        if resume_from_checkpoint is None and self.config.resume:
+            resume_from_checkpoint = self._newest_checkpoint()
         if not self._sharded:
             # Before a checkpoint is loaded: the reference is the policy as it was handed over.
             self._compute_references(self.model)
         self._window_began = self._began = time.monotonic()
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _newest_checkpoint(self) -> str | None:
+        """The newest complete checkpoint: the state is what a checkpoint gets last, a killed run may not get there."""
+        complete = (path.parent for path in self.folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
+        steps = {int(number): path for path in complete if (number := path.name.removeprefix("checkpoint-")).isdigit()}
+        return str(steps[max(steps)]) if steps else None
 
     @property
     def _sharded(self) -> bool:

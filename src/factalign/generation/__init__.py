@@ -7,11 +7,11 @@ response table.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factalign.generation.config import SamplingConfig
 from factalign.generation.engines import ENGINES, Engine, EngineError, Generation
+from factalign.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from factalign.generation.policies import (
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
     )
     from factalign.generation.sampling import drop_unfinished_sentence, sample_responses
 
-_POLICIES = "factalign.generation.policies"
-_SAMPLING = "factalign.generation.sampling"
-_LAZY = {
-    "PolicyError": _POLICIES,
-    "PolicyHandle": _POLICIES,
-    "convert_gguf": _POLICIES,
-    "load_policy": _POLICIES,
-    "make_handle": _POLICIES,
-    "model_fingerprint": _POLICIES,
-    "validate_handle": _POLICIES,
-    "drop_unfinished_sentence": _SAMPLING,
-    "sample_responses": _SAMPLING,
+_HOMES = {
+    "PolicyError": "policies",
+    "PolicyHandle": "policies",
+    "convert_gguf": "policies",
+    "load_policy": "policies",
+    "make_handle": "policies",
+    "model_fingerprint": "policies",
+    "validate_handle": "policies",
+    "drop_unfinished_sentence": "sampling",
+    "sample_responses": "sampling",
 }
 
 __all__ = [
@@ -56,8 +54,4 @@ __all__ = [
     "validate_handle",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_exports(__name__, _HOMES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 
 import pandas as pd
 
@@ -65,6 +67,8 @@ def sample_responses(prompts: pd.DataFrame, handle: PolicyHandle, config: Sampli
         seed=seed,
         batch_size=config.batch_size,
     )
+    del engine
+    _free_accelerator()
     rows = []
     for prompt_id, answers in zip(prompts["prompt_id"], generations, strict=True):
         for sample_index, generation in enumerate(answers):
@@ -84,3 +88,11 @@ def sample_responses(prompts: pd.DataFrame, handle: PolicyHandle, config: Sampli
                 }
             )
     return Responses.validate(pd.DataFrame(rows))
+
+
+def _free_accelerator() -> None:
+    """Give the engine's device memory back: a trainer in another process is next to need it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()

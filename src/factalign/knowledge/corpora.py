@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from factalign.ids import content_id
@@ -46,13 +47,12 @@ def load_table(path: str) -> pd.DataFrame:
     `facts`.
 
     Args:
-        path: `.jsonl`, `.csv` or `.parquet`. `aliases` is a list of names (in CSV and Parquet as JSON),
-            `facts` a list of typed facts (`factalign.knowledge.facts`).
+        path: `.jsonl`, `.csv` or `.parquet`. `aliases` is a list of names, `facts` a list of typed facts
+            (`factalign.knowledge.facts`): in CSV as JSON, elsewhere also as lists.
 
     Raises:
-        ValueError: Unknown format, an empty file, a missing or empty field, a duplicate `passage_id`; the
-        message
-            names path, line and field.
+        ValueError: Unknown format, an unreadable or empty file, a missing or empty field, a duplicate `passage_id`;
+            the message names path, line and field.
     """
     rows: list[dict[str, str]] = []
     seen: dict[str, int] = {}
@@ -92,26 +92,53 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if path.suffix == ".jsonl":
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, _parse(line, f"{path}, line {number}")
+        for number, line in enumerate(_lines(path), start=1):
+            if line.strip():
+                yield number, _parse(line, f"{path}, line {number}")
     elif path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
+        reader = csv.DictReader(_lines(path))
+        try:
             for record in reader:
                 if None in record:
                     raise ValueError(f"{path}, line {reader.line_num}: more cells than the header has fields")
                 yield reader.line_num, {key: value for key, value in record.items() if value}
+        except csv.Error as error:
+            # DictReader's own count stops at the last good record.
+            raise ValueError(f"{path}, line {reader.reader.line_num}: not readable as CSV: {error}") from error
     elif path.suffix == ".parquet":
         try:
             table = pd.read_parquet(path)
         except (ValueError, OSError) as error:
             raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
         for number, record in enumerate(table.to_dict("records"), start=1):
-            yield number, {str(key): value for key, value in record.items() if isinstance(value, str)}
+            yield number, {str(key): _plain(value) for key, value in record.items() if not _is_null(value)}
     else:
         raise ValueError(f"{path}: unknown format {path.suffix!r}; valid: .jsonl, .csv, .parquet")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    # Strict decoding works by blocks, so its error would not know the line.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.encode("utf-8")
+            except UnicodeEncodeError as error:
+                byte = ord(line[error.start]) - 0xDC00
+                raise ValueError(f"{path}, line {number}: not text in UTF-8: byte {byte:#04x}") from error
+            yield line
+
+
+def _is_null(value: Any) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, dict):
+        # In Parquet each struct has all keys: those that its writer left out are null.
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
@@ -139,10 +166,11 @@ def _json_list(record: dict[str, Any], key: str, where: str) -> str:
         raise ValueError(f"{where}: field {key!r} must be a JSON list: {error}") from error
     if not isinstance(value, list) or (key == "aliases" and not all(isinstance(name, str) for name in value)):
         raise ValueError(f"{where}: field {key!r} must be a list{' of names' * (key == 'aliases')}, got {value!r}")
-    text = json.dumps(value, ensure_ascii=False)
-    if key == "facts":
-        try:
+    try:
+        # Parquet has values that JSON has not, such as dates.
+        text = json.dumps(value, ensure_ascii=False)
+        if key == "facts":
             facts_from_json(text)
-        except ValueError as error:
-            raise ValueError(f"{where}: field {key!r}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: field {key!r}: {error}") from error
     return text

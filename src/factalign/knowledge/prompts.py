@@ -78,7 +78,8 @@ def read_prompts(path: str) -> pd.DataFrame:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file of prompts")
-    rows, seen = [], {}
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from factalign.lazy import lazy_exports
 
 _EXPORTS = {
     "PreferenceConfig": "config",
@@ -13,8 +12,4 @@ _EXPORTS = {
 }
 __all__ = ["PreferenceConfig", "build_preferences", "decontaminate", "summarise_preferences"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _EXPORTS:
-        return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(__name__, _EXPORTS)

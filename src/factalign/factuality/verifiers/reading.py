@@ -22,8 +22,7 @@ from factalign.factuality.verifiers.vocabulary import (
     MOSTLY,
     STRONG_OPENERS,
 )
-from factalign.knowledge import Fact, Item
-from factalign.knowledge.text import WORD, stem
+from factalign.knowledge import WORD, Fact, Item, stem
 
 _HARD_BREAK = re.compile(r"[.;!?]\s|[.;!?]$|\n")
 _SOFT_BREAK = re.compile(r"[,()–—]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factalign.knowledge.text import stems
+from factalign.knowledge import stems
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -16,12 +16,11 @@ def compare(
     benchmark: BenchmarkConfig,
     seed: int,
     **scores: pd.DataFrame,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics of every policy with intervals, and the paired differences to the base; saved twice (see the catalog)."""
+) -> dict[str, Any]:
+    """Metrics of every policy with intervals, and the paired differences to the base."""
     from factalign.analysis import build_summary
 
-    summary = build_summary(scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
-    return summary, summary
+    return build_summary(scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
 
 
 def plot(summary: dict[str, Any]) -> Figure:
@@ -37,24 +36,22 @@ def write_report(
     benchmark_prompts: pd.DataFrame,
     seed: int,
     **tables: pd.DataFrame,
-) -> tuple[str, str]:
+) -> str:
     """One HTML page: the table, the figure, what drifted, and answers before and after.
 
     Args:
         tables: `first_{table}` of the base and `last_{table}` of the newest policy, for the tables named below.
     """
-    from factalign.analysis import claim_drift, claim_shares, pick_examples, render_report
-    from factalign.analysis.report import Answers
+    from factalign.analysis import Answers, claim_drift, claim_shares, pick_examples, render_report
 
     def of(side: str, *names: str) -> list[pd.DataFrame]:
         return [tables[f"{side}_{name}"] for name in names]
 
     shares = [claim_shares(*of(side, "claims", "verdicts", "responses"), benchmark_prompts) for side in SIDES]
     answers = [Answers(*of(side, "responses", "response_scores", "sentences", "sentence_scores")) for side in SIDES]
-    page = render_report(
+    return render_report(
         summary,
         figures={"Metrics": figure},
         drift=claim_drift(*shares),
         examples=pick_examples(benchmark_prompts, *answers, seed=seed),
     )
-    return page, page

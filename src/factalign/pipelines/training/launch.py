@@ -10,6 +10,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from factalign.fkto.__main__ import PARENT_PIPE
+
 logger = logging.getLogger(__name__)
 
 TAIL_LINES = 40
@@ -23,8 +25,9 @@ class TrainingError(RuntimeError):
 def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Path) -> Path:
     """Run `factalign.fkto` on `manifest` under `accelerate launch`.
 
-    Its lines go to this process's log and to `work_dir/train.log`. Whatever ends this function, the process group of
-    the child is gone when it returns.
+    Its lines go to this process's log and to `work_dir/train.log`, after those of the run that it continues, if any.
+    Whatever ends this function, the process group of the child is gone when it returns; and it goes by itself when
+    this process is killed.
 
     Args:
         manifest: What to train (see `factalign.fkto.__main__`).
@@ -48,16 +51,23 @@ def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Pa
     command += ["-m", "factalign.fkto", str(manifest_path)]
     log_path = work_dir / "train.log"
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with log_path.open("a", encoding="utf-8", buffering=1) as log:
+    mode = "a" if any(Path(manifest["output_dir"]).glob("checkpoint-*")) else "w"
+    childs_end, our_end = os.pipe()
+    with (
+        log_path.open(mode, encoding="utf-8", buffering=1) as log,
+        os.fdopen(childs_end) as stdin,
+        os.fdopen(our_end, "w"),
+    ):
         child = subprocess.Popen(
             command,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT_PIPE: str(os.fstat(childs_end).st_ino)},
         )
         try:
             assert child.stdout is not None
