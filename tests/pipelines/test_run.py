@@ -169,6 +169,15 @@ def test_the_summary_is_that_of_the_newest_run_whatever_its_iterations(finished_
 
 
 @pytest.mark.parametrize(
+    "command", [("-m", "kedro", "run", "--config=.kedro.yml"), ("-m", "factalign")], ids=["config file", "module"]
+)
+def test_other_ways_to_start_the_same_run(finished_project, command):
+    result = finished_project.run(*command, "--env=test", "--only-missing-outputs")
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "Held-out benchmark" in result.stdout
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--params=sampling.temprature=0.5"], "temprature"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from factalign.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from factalign.datasets.directory import DirectoryDataset
@@ -12,19 +13,15 @@ if TYPE_CHECKING:
     from factalign.datasets.json_lines import JSONLinesDataset
     from factalign.datasets.table import TableDataset
 
-_LAZY = {
-    "DirectoryDataset": "factalign.datasets.directory",
-    "JSONDataset": "factalign.datasets.files",
-    "JSONLinesDataset": "factalign.datasets.json_lines",
-    "PlotlyDataset": "factalign.datasets.figure",
-    "TableDataset": "factalign.datasets.table",
-    "TextDataset": "factalign.datasets.files",
+_HOMES = {
+    "DirectoryDataset": "directory",
+    "JSONDataset": "files",
+    "JSONLinesDataset": "json_lines",
+    "PlotlyDataset": "figure",
+    "TableDataset": "table",
+    "TextDataset": "files",
 }
 
 __all__ = ["DirectoryDataset", "JSONDataset", "JSONLinesDataset", "PlotlyDataset", "TableDataset", "TextDataset"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_exports(__name__, _HOMES)

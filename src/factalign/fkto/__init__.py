@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from factalign.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from factalign.fkto.config import FKTOConfig
@@ -14,12 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FKTOConfig", "FKTOTrainer", "read_rows"]
 
-_HOMES = {"FKTOConfig": "config", "FKTOTrainer": "trainer", "read_rows": "data"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_exports(__name__, {"FKTOConfig": "config", "FKTOTrainer": "trainer", "read_rows": "data"})
