@@ -72,6 +72,7 @@ class FKTOTrainer(Trainer):
         self.folder = Path(output_dir)
         self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
         self.rows, self.counts = self._store.rows, self._store.counts
+        # Used by the tests alone, which compare single sequences with plain logits; so is `_inputs` below.
         self._sequences, self._pair = self._store.sequences, self._store.pair
         self._objective = Objective(config, self._store)
         set_seed(seed)

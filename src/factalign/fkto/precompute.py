@@ -1,0 +1,150 @@
+"""What is computed before the first step: the references of all sequences of a run, and their trunk states."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import nn
+from tqdm import tqdm
+
+from factalign.fkto.batches import Batches
+from factalign.fkto.collate import model_inputs
+from factalign.fkto.config import FKTOConfig
+from factalign.fkto.models import trunk_states
+from factalign.fkto.pairs import Plan
+from factalign.fkto.reference import ReferenceCache, batches_by_tokens, sequence_key, space_key
+from factalign.fkto.row_store import RowStore
+from factalign.fkto.spans import TokenSequence
+from factalign.fkto.trunk import FrozenTrunk, StateStore
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+REFERENCE_TOKENS = 4096
+FLUSH_SEQUENCES = 512
+
+
+def open_cache(config: FKTOConfig, output_dir: Path, weights: str, device: str) -> ReferenceCache:
+    """The reference cache that the configuration asks for.
+
+    Args:
+        config: Says where it is, and decides log-probabilities together with the rest.
+        output_dir: The run's folder; an automatic cache lies beside it.
+        weights: `models.fingerprint` of the policy as it was handed over.
+        device: The kind of device, "cpu" or "cuda".
+    """
+    space = space_key(
+        weights, config.dtype, config.method, str(config.packing), str(config.load_in_4bit),
+        str(config.train_layers if config.method == "layers" else ""), device,
+        torch.__version__, transformers.__version__,
+    )  # fmt: skip
+    if config.reference_cache_dir is None:
+        return ReferenceCache(None, space)
+    automatic = config.reference_cache_dir == "auto"
+    return ReferenceCache(
+        output_dir.parent / "reference_cache" if automatic else Path(config.reference_cache_dir), space
+    )
+
+
+def sequences_of_run(store: RowStore, plan: Plan, config: FKTOConfig) -> dict[str, TokenSequence]:
+    """All sequences of this rank's share of the run, rows and mismatched pairs, by key."""
+    steps = plan.steps_per_epoch * config.epochs
+    steps = min(steps, config.max_steps or steps)
+    needed: dict[str, TokenSequence] = {}
+    for epoch in range(-(-steps // plan.steps_per_epoch)):
+        left = (steps - epoch * plan.steps_per_epoch) * plan.accumulation
+        for number, items in enumerate(plan.micro_batches(epoch)):
+            if number >= left:
+                break
+            for s in (*(store.sequences[item.row] for item in items), *(s for _, s in store.pairs(items))):
+                needed[sequence_key(s)] = s
+    return needed
+
+
+class Precomputation:
+    """Fills the reference cache, and with a trunk the store of its states.
+
+    Args:
+        batches: Makes the inputs, in the layout of training.
+        references: Gets the log-probabilities.
+        trunk: The layers that are not trained, with method `layers`.
+        states: Gets what they return.
+        packing: The layout.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        references: ReferenceCache,
+        trunk: FrozenTrunk | None,
+        states: StateStore,
+        packing: bool,
+    ) -> None:
+        self._batches = batches
+        self._references = references
+        self._trunk = trunk
+        self._states = states
+        self._packing = packing
+
+    @torch.no_grad()
+    def run(
+        self,
+        model: nn.Module,
+        needed: dict[str, TokenSequence],
+        accelerator: Accelerator,
+        to_device: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        sharded: bool,
+    ) -> None:
+        """Compute what is not known yet of `needed`.
+
+        Args:
+            model: The policy before its first step, as it will be trained.
+            needed: Sequences by key; not empty.
+            accelerator: The ranks.
+            to_device: Moves inputs to the model's device.
+            sharded: Whether the ranks share the parameters, so that they must take as many forward passes.
+        """
+        lacking = self._references.missing(needed)
+        work = [(k, s) for k, s in needed.items() if k in lacking or (self._trunk and k not in self._states)]
+        groups = batches_by_tokens([s for _, s in work], REFERENCE_TOKENS)
+        rounds = len(groups)
+        if sharded:
+            rounds = int(accelerator.gather(torch.tensor([rounds], device=accelerator.device)).max())
+            # Sharded forward passes are collective: a rank without work of its own repeats something.
+            groups += [[0]] * (rounds - len(groups))
+            work = work or [next(iter(needed.items()))]
+        model.eval()
+        entries = {}
+        quiet = not (accelerator.is_main_process and sys.stderr.isatty())
+        for group in tqdm(groups, desc="reference", disable=quiet, unit="batch"):
+            keys, sequences = [work[i][0] for i in group], [work[i][1] for i in group]
+            if self._trunk is not None:
+                new = [(k, s) for k, s in zip(keys, sequences, strict=True) if k not in self._states]
+                if new:
+                    inputs = to_device(model_inputs([s for _, s in new], self._packing))
+                    self._add_states(accelerator.unwrap_model(model), self._trunk, new, inputs)
+            if not sharded and lacking.isdisjoint(keys):
+                continue
+            logps = model(**to_device(self._batches.inputs(sequences))).cpu()
+            for key, part in zip(keys, logps.split([s.num_scored for s in sequences]), strict=True):
+                entries[key] = part.clone().numpy()
+            if len(entries) >= FLUSH_SEQUENCES:
+                self._references.add(entries)
+                entries = {}
+        self._references.add(entries)
+
+    def _add_states(
+        self, model: Any, trunk: FrozenTrunk, new: Sequence[tuple[str, TokenSequence]], inputs: dict[str, Any]
+    ) -> None:
+        """Keep `[length, width]` of each of the sequences that `inputs` holds."""
+        lengths = [len(s) for _, s in new]
+        states = trunk_states(model, trunk, inputs)
+        rows = states[0].split(lengths) if self._packing else [r[:n] for r, n in zip(states, lengths, strict=True)]
+        for (key, _), row in zip(new, rows, strict=True):
+            self._states.put(key, row)

@@ -1,0 +1,73 @@
+"""The rows of a run as token sequences, and their mismatched pairs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from factalign.fkto.data import Row
+from factalign.fkto.pairs import Item
+from factalign.fkto.spans import SpanEncoder, TokenSequence
+
+logger = logging.getLogger(__name__)
+
+
+class RowStore:
+    """Encodes all rows at once, and mismatched pairs when they are asked for.
+
+    Args:
+        rows: The data; rows that `max_length` leaves no completion, or that have no label left, are left out.
+        encoder: Turns them into tokens.
+
+    Attributes:
+        rows: `[n]`, the rows that are kept; indices elsewhere point here.
+        sequences: `[n]`, their tokens.
+        counts: How many rows, labels, sentences and tokens there are, and what was left out.
+
+    Raises:
+        ValueError: No row is left.
+        RowError: A row cannot be encoded.
+    """
+
+    def __init__(self, rows: Sequence[Row], encoder: SpanEncoder) -> None:
+        self._encoder = encoder
+        self._pairs: dict[tuple[int, int], TokenSequence] = {}
+        encoded = [(row, encoder.encode(row)) for row in rows]
+        kept = [(row, s) for row, s in encoded if s.num_scored and (row.label is not None or s.sentences)]
+        for row, s in encoded:
+            if not s.num_scored:
+                logger.warning("%s: prompt takes all %d tokens of max_length, row left out", row.name, len(s))
+        if not kept:
+            raise ValueError(f"none of the {len(rows)} rows has a label and a completion within max_length")
+        self.rows = [row for row, _ in kept]
+        self.sequences = [s for _, s in kept]
+        self.counts = {
+            "rows": len(kept),
+            "rows_left_out": len(rows) - len(kept),
+            "rows_truncated": sum(s.truncated for s in self.sequences),
+            "response_labels": sum(row.label is not None for row in self.rows),
+            "sentences": sum(len(s.sentences) for s in self.sequences),
+            "sentences_cut_off": sum(len(r.spans) - len(s.sentences) for r, s in kept),
+            "tokens": sum(len(s) for s in self.sequences),
+        }
+
+    @property
+    def labels(self) -> list[bool]:
+        """The labels of all responses that have one."""
+        return [row.label for row in self.rows if row.label is not None]
+
+    @property
+    def sentence_labels(self) -> list[bool]:
+        """The labels of all sentences that have their tokens."""
+        return [row.sentence_labels[i] for row, s in zip(self.rows, self.sequences, strict=True) for i in s.sentences]
+
+    def pair(self, partner: int, row: int) -> TokenSequence:
+        """The mismatched pair: the prompt of `partner` before the completion of `row`."""
+        if (partner, row) not in self._pairs:
+            self._pairs[partner, row] = self._encoder.encode(self.rows[row], self.rows[partner].prompt)
+        return self._pairs[partner, row]
+
+    def pairs(self, items: Iterable[Item]) -> list[tuple[int, TokenSequence]]:
+        """The (row, mismatched pair) of those `items` that have one with scored tokens."""
+        pairs = [(item.row, self.pair(item.partner, item.row)) for item in items if item.partner is not None]
+        return [(row, s) for row, s in pairs if s.num_scored]
