@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast, TrainerCallback
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
 from factalign.fkto.models import load_policy
+from factalign.fkto.trunk import StateStore
 
 from .conftest import make_model, make_rows
 
@@ -109,11 +110,11 @@ def test_a_step_is_the_formula(
             if state.global_step != 1:
                 return
             items = [item for items in trainer.plan.micro_batches(1) for item in items]
-            sequences = [trainer._sequences[item.row] for item in items]
+            sequences = [trainer._store.sequences[item.row] for item in items]
             totals, parts = rewards_by_hand(trainer, initial, sequences)
             z0 = z0_sentence = torch.zeros(())
             if trainer.config.uses_kl:
-                pairs = [trainer._pair(item.partner, item.row) for item in items]
+                pairs = [trainer._store.pair(item.partner, item.row) for item in items]
                 kl, kl_parts = rewards_by_hand(trainer, initial, pairs)
                 shares = [[1.0 if reduction == "sentence" else 1 / len(p) for _ in p] for p in kl_parts]
                 z0 = reference_point(torch.stack(kl).sum(), torch.tensor(len(kl)))
@@ -193,8 +194,8 @@ def test_checkpointed_activations_give_the_same_gradient(tokenizer: PreTrainedTo
 def test_sequences_in_a_pack_do_not_see_each_other(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     trainer = make_trainer(tokenizer, tmp_path)
     with torch.no_grad():
-        alone = [trainer.model(**trainer._inputs([s])) for s in trainer._sequences]
-        packed = trainer.model(**trainer._inputs(trainer._sequences))
+        alone = [trainer.model(**trainer._batches.inputs([s])) for s in trainer._store.sequences]
+        packed = trainer.model(**trainer._batches.inputs(trainer._store.sequences))
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
@@ -457,10 +458,10 @@ def test_the_result_loads_as_the_next_policy(tokenizer: PreTrainedTokenizerFast,
         lora_targets=["q_proj"],
     )
     trainer.train()
-    s = trainer._sequences[0]
+    s = trainer._store.sequences[0]
     with torch.no_grad():
         trainer.model.eval()
-        expected = trainer.model(**trainer._inputs([s]))
+        expected = trainer.model(**trainer._batches.inputs([s]))
     result = trainer.save_result()
     saved = json.loads((tmp_path / "out" / "result.json").read_text())
     assert saved["kind"] == saved["path"] == ("adapter" if method == "lora" else "model") == result["kind"]
@@ -493,10 +494,10 @@ def test_adapters_merge_in_their_order(tokenizer: PreTrainedTokenizerFast, tmp_p
         trainer.save_result()
         handle["adapters"].append(str(tmp_path / name / "adapter"))
     merged, _ = load_policy(handle, config)
-    s = trainer._sequences[0]
+    s = trainer._store.sequences[0]
     with torch.no_grad():
         trainer.model.eval()
-        expected = trainer.model(**trainer._inputs([s]))
+        expected = trainer.model(**trainer._batches.inputs([s]))
         ids = torch.from_numpy(s.ids).long()[None]
         found = torch.log_softmax(merged(input_ids=ids).logits, -1)[0, s.start - 1 : -1]
     torch.testing.assert_close(found.gather(1, ids[0, s.start :, None])[:, 0], expected, atol=1e-4, rtol=0)
@@ -519,3 +520,16 @@ def test_the_log_holds_what_a_run_is_judged_by(tokenizer: PreTrainedTokenizerFas
     assert row["loss"] == pytest.approx(0.3 * row["response_loss"] + row["sentence_loss"], abs=1e-6)
     total = sum(trainer.counts[k] for k in ("sentences",))
     assert sum(r["sentence_num_desirable"] + r["sentence_num_undesirable"] for r in rows) == 2 * total
+
+
+def test_states_left_by_a_killed_run_are_not_read(tmp_path):
+    path = tmp_path / "states.bin"
+    path.write_bytes(b"stale bytes of a run that was killed")
+    store = StateStore(budget=0, path=path)
+    states = torch.randn(3, 4, dtype=torch.bfloat16)
+    store.put("first", states)
+    store.put("second", 2 * states)
+    assert torch.equal(store.get("first"), states)
+    assert torch.equal(store.get("second"), 2 * states)
+    store.close()
+    assert not path.exists()

@@ -55,9 +55,9 @@ def test_without_the_sentence_term_loss_and_gradients_are_trls(
         }
 
     labels = torch.tensor([trainer.rows[item.row].label for item in items])
-    inputs = {**padded([trainer._sequences[item.row] for item in items], ""), "label": labels}
+    inputs = {**padded([trainer._store.sequences[item.row] for item in items], ""), "label": labels}
     if theirs == "kto":
-        inputs |= padded([trainer._pair(item.partner, item.row) for item in items], "KL_")
+        inputs |= padded([trainer._store.pair(item.partner, item.row) for item in items], "KL_")
     peer = trl.KTOTrainer(
         model=make_model(len(tokenizer)),
         ref_model=make_model(len(tokenizer)),

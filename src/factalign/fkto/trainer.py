@@ -72,8 +72,6 @@ class FKTOTrainer(Trainer):
         self.folder = Path(output_dir)
         self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
         self.rows, self.counts = self._store.rows, self._store.counts
-        # Used by the tests alone, which compare single sequences with plain logits; so is `_inputs` below.
-        self._sequences, self._pair = self._store.sequences, self._store.pair
         self._objective = Objective(config, self._store)
         set_seed(seed)
         weights_hash = "" if config.reference_cache_dir is None else fingerprint(model)
@@ -93,9 +91,8 @@ class FKTOTrainer(Trainer):
             world_size=args.world_size,
         )
         args.gradient_accumulation_steps = self.plan.accumulation
-        batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
-        self._inputs = batches.inputs
-        self._precomputation = Precomputation(batches, self.references, trunk, self._states, config.packing)
+        self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
+        self._precomputation = Precomputation(self._batches, self.references, trunk, self._states, config.packing)
         self._metrics = Metrics(config.beta, config.sentence_beta)
         self._logged_step = 0
         self._began = time.monotonic()
@@ -103,7 +100,7 @@ class FKTOTrainer(Trainer):
             model=model,
             args=args,
             train_dataset=Items(len(self.rows)),
-            data_collator=batches.collate,
+            data_collator=self._batches.collate,
             processing_class=tokenizer,
             callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *callbacks],
         )

@@ -97,6 +97,7 @@ class StateStore:
         self._end = 0
         self._memory: dict[str, Tensor] = {}
         self._disk: dict[str, tuple[int, torch.Size, torch.dtype]] = {}
+        path.unlink(missing_ok=True)  # a killed run may have left its own
 
     def __contains__(self, key: str) -> bool:
         return key in self._memory or key in self._disk
