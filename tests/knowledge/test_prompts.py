@@ -94,3 +94,9 @@ def test_a_missing_or_empty_file_of_prompts_is_named(tmp_path):
     (tmp_path / "empty.jsonl").touch()
     with pytest.raises(ValueError, match=r"empty\.jsonl: no prompts"):
         read_prompts(str(tmp_path / "empty.jsonl"))
+
+
+def test_a_line_separator_inside_a_prompt_is_no_end_of_line(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"prompt": "one\u2028two", "split": "train"}\n', encoding="utf-8")
+    assert read_prompts(str(path))["messages"][0][0]["content"] == "one\u2028two"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from factalign.ids import content_id
 from factalign.knowledge.facts import facts_from_json
+from factalign.knowledge.json_lines import json_objects, text_lines
 from factalign.registry import Registry
 from factalign.schemas import Passages
 
@@ -92,11 +93,9 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if path.suffix == ".jsonl":
-        for number, line in enumerate(_lines(path), start=1):
-            if line.strip():
-                yield number, _parse(line, f"{path}, line {number}")
+        yield from json_objects(path, f" with {', '.join(REQUIRED)}")
     elif path.suffix == ".csv":
-        reader = csv.DictReader(_lines(path))
+        reader = csv.DictReader(text_lines(path))
         try:
             for record in reader:
                 if None in record:
@@ -116,18 +115,6 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ValueError(f"{path}: unknown format {path.suffix!r}; valid: .jsonl, .csv, .parquet")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    # Strict decoding works by blocks, so its error would not know the line.
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.encode("utf-8")
-            except UnicodeEncodeError as error:
-                byte = ord(line[error.start]) - 0xDC00
-                raise ValueError(f"{path}, line {number}: not text in UTF-8: byte {byte:#04x}") from error
-            yield line
-
-
 def _is_null(value: Any) -> bool:
     return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
@@ -139,16 +126,6 @@ def _plain(value: Any) -> Any:
         # In Parquet each struct has all keys: those that its writer left out are null.
         return {key: _plain(item) for key, item in value.items() if item is not None}
     return value
-
-
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: must be a JSON object with {', '.join(REQUIRED)}, got {type(record).__name__}")
-    return record
 
 
 def _text(record: dict[str, Any], key: str, where: str) -> str:

@@ -5,7 +5,6 @@ on.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from factalign.ids import content_id
+from factalign.knowledge.json_lines import json_objects
 
 SOURCE = "factalign-templates"
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -80,14 +80,8 @@ def read_prompts(path: str) -> pd.DataFrame:
         raise ValueError(f"{path}: no such file of prompts")
     rows: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, record in json_objects(Path(path)):
         where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: not JSON: {error}") from error
         row = _read_prompt(record, where)
         if row["prompt_id"] in seen:
             raise ValueError(f"{where}: prompt_id {row['prompt_id']!r} was on line {seen[row['prompt_id']]} already")
@@ -98,11 +92,9 @@ def read_prompts(path: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _read_prompt(record: Any, where: str) -> dict[str, Any]:
+def _read_prompt(record: dict[str, Any], where: str) -> dict[str, Any]:
     from factalign.schemas import SPLITS
 
-    if not isinstance(record, dict):
-        raise ValueError(f"{where}: must be a JSON object, got {type(record).__name__}")
     valid = ("prompt_id", "prompt", "messages", "topic", "aspect", "split")
     if unknown := sorted(record.keys() - set(valid)):
         raise ValueError(f"{where}: unknown field {unknown[0]!r}; valid: {', '.join(valid)}")
