@@ -69,7 +69,7 @@ def test_lexical_agrees_with_the_labelled_claims(external_data, tmp_path, capsys
     passages = load_corpus("factbook")
     retriever = load_retriever("bm25")
     retriever.build(passages, tmp_path)
-    evidence = retrieve_evidence(claims, responses, prompts, retriever, k=20)
+    evidence, _ = retrieve_evidence(claims, responses, prompts, retriever, k=20)
     verdicts = verify_claims(claims, evidence, passages, load_verifier("lexical"))
     labelled = pd.DataFrame({"topic": prompts["topic"], "label": [row["label"] for row in rows]})
     table = verifier_agreement(labelled, verdicts["label"].tolist())

@@ -5,7 +5,7 @@ import pytest
 
 from factalign.factuality import Verdict, load_verifier, retrieve_evidence, verify_claims
 from factalign.knowledge import Hit
-from factalign.schemas import Evidence, Verdicts
+from factalign.schemas import Evidence, Passages, Verdicts
 
 PASSAGES = pd.DataFrame(
     {
@@ -58,13 +58,32 @@ def test_evidence_is_ranked_and_restricted_to_the_topic():
     retriever = Recorder()
     responses = pd.DataFrame({"response_id": ["r"], "prompt_id": ["p"]})
     prompts = pd.DataFrame({"prompt_id": ["p"], "topic": ["Ghana"]})
-    table = Evidence.validate(retrieve_evidence(CLAIMS, responses, prompts, retriever, 2))
+    evidence, brought = retrieve_evidence(CLAIMS, responses, prompts, retriever, 2)
+    table = Evidence.validate(evidence)
+    assert Passages.validate(brought).empty
     assert retriever.seen == (CLAIMS["text"].tolist(), ["Ghana"] * 3, 2)
     assert table[["claim_id", "rank", "passage_id"]].values.tolist() == [
         ["c0", 0, "p0"],
         ["c0", 1, "p1"],
         ["c2", 0, "p1"],
     ]
+
+
+def test_passages_that_a_retriever_brings_are_evidence():
+    class Bringer:
+        def search(self, queries, topics, k):
+            accra = Hit("w0", 1.0, "Ghana", "Accra is the capital of Ghana.")
+            return [[accra, Hit("p1", 0.5)], [], [accra, Hit("w1", 0.5, "", "Gold is mined in Accra.")]]
+
+    responses = pd.DataFrame({"response_id": ["r"], "prompt_id": ["p"]})
+    prompts = pd.DataFrame({"prompt_id": ["p"], "topic": [""]})
+    evidence, brought = retrieve_evidence(CLAIMS, responses, prompts, Bringer(), 2)
+    assert Passages.validate(brought)[["passage_id", "title", "text"]].values.tolist() == [
+        ["w0", "Ghana", "Accra is the capital of Ghana."],
+        ["w1", "", "Gold is mined in Accra."],
+    ]
+    verdicts = verify_claims(CLAIMS, evidence, pd.concat([PASSAGES, brought]), Fragile(Verdict("supported", 0.5, 0)))
+    assert verdicts["passage_id"].tolist()[::2] == ["w0", "w0"]
 
 
 def test_one_bad_claim_fails_alone(caplog):
@@ -105,5 +124,6 @@ def test_empty_tables():
 
     responses = pd.DataFrame(columns=["response_id", "prompt_id"])
     prompts = pd.DataFrame(columns=["prompt_id", "topic"])
-    table = retrieve_evidence(CLAIMS[:0], responses, prompts, Nothing(), 3)
-    assert Evidence.validate(table).empty
+    evidence, brought = retrieve_evidence(CLAIMS[:0], responses, prompts, Nothing(), 3)
+    assert Evidence.validate(evidence).empty
+    assert Passages.validate(brought).empty

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pandas as pd
 
 from factalign.factuality.topics import topics_of
 from factalign.factuality.verifiers import Evidence, Pair, Verdict, Verifier
 from factalign.knowledge import Retriever, facts_from_json
-from factalign.schemas import LABELS, Verdicts, empty
+from factalign.schemas import LABELS, Passages, Table, Verdicts, empty
 from factalign.schemas import Evidence as EvidenceTable
 
 logger = logging.getLogger(__name__)
@@ -18,18 +19,24 @@ logger = logging.getLogger(__name__)
 
 def retrieve_evidence(
     claims: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, retriever: Retriever, k: int
-) -> pd.DataFrame:
-    """The `schemas.Evidence` of claims: the `k` best passages of each claim's topic.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The evidence of claims: the `k` best passages of each claim's topic.
 
     A prompt without a topic ("") is searched for in the whole corpus. Duplicate claims get evidence as well.
+
+    Returns:
+        The `schemas.Evidence`, and a `schemas.Passages` table of the passages that the retriever brought along
+        because the passages table does not hold them (a search engine's answers, say).
     """
     topics = [topic or None for topic in topics_of(claims["response_id"], responses, prompts)]
-    rows = [
-        (claim_id, rank, hit.passage_id, hit.score)
+    hits = [
+        (claim_id, rank, hit)
         for claim_id, hits in zip(claims["claim_id"], retriever.search(claims["text"].tolist(), topics, k), strict=True)
         for rank, hit in enumerate(hits)
     ]
-    return pd.DataFrame(rows, columns=["claim_id", "rank", "passage_id", "score"]) if rows else empty(EvidenceTable)
+    rows = [(claim_id, rank, hit.passage_id, hit.score) for claim_id, rank, hit in hits]
+    brought = {hit.passage_id: (hit.passage_id, hit.title, "", hit.text, "[]", "[]") for *_, hit in hits if hit.text}
+    return _table(EvidenceTable, rows), _table(Passages, list(brought.values()))
 
 
 def verify_claims(
@@ -58,6 +65,10 @@ def verify_claims(
         passage_id = decided.passage_id if isinstance(decided, Evidence) else None
         rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
     return pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
+
+
+def _table(schema: type[Table], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(schema.to_schema().columns)) if rows else empty(schema)
 
 
 def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Evidence]:

@@ -16,10 +16,16 @@ from factalign.registry import Registry
 
 @dataclass(frozen=True)
 class Hit:
-    """One passage found; a higher `score` is nearer."""
+    """One passage found; a higher `score` is nearer.
+
+    A retriever whose passages are not in the passages table says here what it found: `text`, and `title` where the
+    source has one. Elsewhere both are empty.
+    """
 
     passage_id: str
     score: float
+    title: str = ""
+    text: str = ""
 
 
 class Retriever(Protocol):

@@ -27,8 +27,8 @@ def extract(
 
 def retrieve(
     claims: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, index: str, config: RetrieverConfig
-) -> pd.DataFrame:
-    """The passages nearest to each claim, among those of its topic."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The passages nearest to each claim, among those of its topic; and those that the corpus does not hold."""
     from factalign.factuality import retrieve_evidence
     from factalign.knowledge import load_retriever
 
@@ -37,13 +37,17 @@ def retrieve(
 
 
 def verify(
-    claims: pd.DataFrame, evidence: pd.DataFrame, passages: pd.DataFrame, evaluation: EvaluationConfig
+    claims: pd.DataFrame,
+    evidence: pd.DataFrame,
+    passages: pd.DataFrame,
+    found_passages: pd.DataFrame,
+    evaluation: EvaluationConfig,
 ) -> pd.DataFrame:
     """A verdict for every claim."""
     from factalign.factuality import load_verifier, verify_claims
 
     verifier = load_verifier(evaluation.verifier.name, **evaluation.verifier.options)
-    verdicts = verify_claims(claims, evidence, passages, verifier)
+    verdicts = verify_claims(claims, evidence, pd.concat([passages, found_passages]), verifier)
     counts = verdicts["label"].value_counts()
     logger.info("verdicts: %s", ", ".join(f"{count} {label}" for label, count in counts.items()) or "none")
     return verdicts

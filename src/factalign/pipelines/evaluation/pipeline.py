@@ -19,12 +19,12 @@ def create_pipeline() -> Pipeline:
             Node(
                 retrieve,
                 inputs=["claims", "responses", "prompts", "index", "params:retriever"],
-                outputs="evidence",
+                outputs=["evidence", "found_passages"],
                 name="retrieve_evidence",
             ),
             Node(
                 verify,
-                inputs=["claims", "evidence", "passages", "params:evaluation"],
+                inputs=["claims", "evidence", "passages", "found_passages", "params:evaluation"],
                 outputs="verdicts",
                 name="verify_claims",
             ),
