@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factalign.analysis import bootstrap_mean, prompt_means, sign_flip_p_values, statistics
+from factalign import bootstrap
+from factalign.analysis import bootstrap_mean, prompt_means, sign_flip_p_values
 
 
 def frame(*columns):
@@ -64,7 +65,7 @@ def test_metric_without_any_value_and_no_prompts():
 def test_seeded_and_independent_of_block_size(monkeypatch):
     values = frame(np.random.default_rng(0).normal(size=40), np.arange(40))
     whole = bootstrap_mean(values, seed=5), sign_flip_p_values(values, seed=5)
-    monkeypatch.setattr(statistics, "_BLOCK_CELLS", 1000)
+    monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", 1000)
     pieces = bootstrap_mean(values, seed=5), sign_flip_p_values(values, seed=5)
     pd.testing.assert_frame_equal(whole[0], pieces[0])
     pd.testing.assert_series_equal(whole[1], pieces[1])
