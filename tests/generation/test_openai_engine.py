@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from factalign.generation import ENGINES, EngineError, Generation
+from factalign.generation.engines import stream
 
 HANDLE = {"policy_id": "p", "model": "served", "adapters": []}
 
 
-def completion(text="Hi.", reason="stop", tokens=2):
+def completion(text="Hi.", reason="stop", tokens=2, **usage):
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
-    return json.dumps({"choices": [choice], "usage": {"completion_tokens": tokens}}).encode()
+    return json.dumps({"choices": [choice], "usage": {"completion_tokens": tokens, **usage}}).encode()
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def server():
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             service.seen.append((self.path, dict(self.headers), body))
+            service.times.append(time.monotonic())
             status, headers, reply = service.script.popleft() if service.script else (200, {}, completion())
             if isinstance(reply, float):
                 time.sleep(reply)
@@ -34,7 +36,10 @@ def server():
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply)
+            for part in reply if isinstance(reply, list) else [reply]:
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(0.05 if isinstance(reply, list) else 0)
 
         def do_GET(self):
             service.seen.append((self.path, dict(self.headers), None))
@@ -46,7 +51,7 @@ def server():
         request_queue_size = 64
 
     service = Server(("127.0.0.1", 0), Handler)
-    service.script, service.seen = deque(), []
+    service.script, service.seen, service.times = deque(), [], []
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield service
@@ -120,6 +125,8 @@ def test_many_requests_at_once(engine):
         (200, {}, b'{"choices": []}'),
         (200, {}, b'{"choices": [{"message": {"content": "no usage"}, "finish_reason": "stop"}]}'),
         (200, {}, b"[]"),
+        (200, {}, b'{"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": []}'),
+        (200, {}, [b" "] * 20),
         (200, {"Content-Length": "999"}, b"{}"),
         (200, {}, 0.3),
     ],
@@ -170,3 +177,45 @@ def test_options_are_checked():
         ENGINES.load("openai", handle=HANDLE, base_url="file:///etc/passwd")
     with pytest.raises(ValueError, match="adapters"):
         ENGINES.load("openai", handle=HANDLE | {"adapters": ["a"]})
+
+
+def test_a_stream_yields_every_answer_and_what_fails_fails_alone(server, engine):
+    server.script.extend(
+        [(200, {}, completion("good", prompt_tokens=5)), (400, {}, b"too long"), (200, {}, completion("too"))]
+    )
+    conversations = [[{"role": "user", "content": text}] for text in "abc"]
+    form = {"type": "json_object"}
+    answers = dict(stream(engine(), conversations, [7, 1, 9], batch_size=1, max_new_tokens=4, response_format=form))
+    assert answers[0] == Generation("good", "stop", 2, prompt_tokens=5)
+    assert isinstance(answers[1], EngineError)
+    assert "too long" in str(answers[1])
+    assert answers[2].text == "too"
+    assert [body["seed"] for *_, body in server.seen] == [7, 1, 9]
+    assert server.seen[0][2]["response_format"] == form
+
+
+def test_the_stream_of_an_engine_that_works_in_batches_fails_one_by_one(tiny_handle):
+    engine = ENGINES.load("transformers", handle=tiny_handle, dtype="float32")
+    conversations = [[{"role": "user", "content": text}] for text in ("a", "b" * 2000, "c")]
+    answers = dict(stream(engine, conversations, [1, 2, 3], batch_size=8, max_new_tokens=3))
+    assert isinstance(answers[1], EngineError)
+    assert "context" in str(answers[1])
+    for index in (0, 2):
+        assert answers[index].prompt_tokens == len(engine._encode(conversations[index])) > 0
+
+
+def test_fields_of_the_body_are_added_and_taken_out(server, engine):
+    ask(engine(body={"max_tokens": None, "max_completion_tokens": 9}))
+    assert server.seen[0][2]["max_completion_tokens"] == 9
+    assert "max_tokens" not in server.seen[0][2]
+
+
+def test_requests_keep_their_rate_and_a_429_holds_all_of_them(server, engine):
+    ask(engine(requests_per_minute=1200), ["x"] * 4, batch_size=4)
+    assert server.times[-1] - server.times[0] >= 3 * 0.05 * 0.8
+    server.times.clear()
+    server.script.append((429, {"Retry-After": "0.3"}, b""))
+    ask(engine(), ["x"] * 3, batch_size=1)
+    assert server.times[1] - server.times[0] >= 0.3 * 0.8
+    with pytest.raises(ValueError, match="requests_per_minute"):
+        engine(requests_per_minute=0)

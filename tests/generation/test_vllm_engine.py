@@ -21,6 +21,7 @@ class Output:
 @dataclass
 class Request:
     outputs: list
+    prompt_token_ids: list
 
 
 class StandInLLM:
@@ -36,7 +37,7 @@ class StandInLLM:
     def chat(self, messages, sampling_params):
         self.messages, self.parameters = messages, sampling_params
         return [
-            Request([Output(f"{i}-{n}", [4, 5, 2], self.reason) for n in range(one["n"])])
+            Request([Output(f"{i}-{n}", [4, 5, 2], self.reason) for n in range(one["n"])], [7] * 6)
             for i, one in enumerate(sampling_params)
         ]
 
@@ -62,7 +63,7 @@ def test_arguments_reach_vllm(stand_in, tiny_handle):
     assert llm.messages == conversations
     common = {"n": 2, "temperature": 0.5, "top_k": 7, "top_p": 0.9, "max_tokens": 9}
     assert llm.parameters == [common | {"seed": 40}, common | {"seed": 42}]
-    assert answers[1] == [Generation("1-0", "stop", 2), Generation("1-1", "stop", 2)]
+    assert answers[1] == [Generation("1-0", "stop", 2, 6), Generation("1-1", "stop", 2, 6)]
     assert engine.generate([]) == []
 
 

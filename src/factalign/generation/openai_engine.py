@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError
@@ -15,6 +16,7 @@ from urllib.error import HTTPError
 from tqdm import tqdm
 
 from factalign.generation.engines import EngineError, Generation, Message, as_messages
+from factalign.generation.pacing import Pacer
 from factalign.generation.policies import PolicyHandle
 
 _WORTH_RETRYING = {408, 409, 429, 500, 502, 503, 504}
@@ -35,12 +37,14 @@ class OpenAIEngine:
         handle: The policy; its `model` is the name that the server knows, unless `model` is given.
         base_url: Address up to and including `/v1`.
         model: Name of the model on the server; needed where the handle has adapters, which the server must
-        have
-            merged.
+            have merged.
         api_key_env: Environment variable that holds the key; without it, none is sent.
-        timeout: Seconds without an answer after which a request is given up.
+        timeout: Seconds after which a request without a whole answer is given up.
         attempts: Tries of one request, with growing pauses (or the server's `Retry-After`) between them.
         pause: Seconds before the second try.
+        requests_per_minute: Tries that may start in a minute; None for no limit.
+        body: Further fields of every request, such as `{"reasoning_effort": "low"}`; None takes a field out,
+            as in `{"max_tokens": None, "max_completion_tokens": 2000}`.
 
     Raises:
         ValueError: An address that is not HTTP, or adapters without a `model`.
@@ -55,13 +59,14 @@ class OpenAIEngine:
         timeout: float = 120.0,
         attempts: int = 5,
         pause: float = 1.0,
+        requests_per_minute: float | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url {base_url!r} is not valid: it begins with http:// or https://")
         if handle["adapters"] and model is None:
             raise ValueError(
-                "the engine 'openai' cannot merge adapters: serve the merged policy, and give its name on "
-                "the "
+                "the engine 'openai' cannot merge adapters: serve the merged policy, and give its name on the "
                 "server as the engine option `model`"
             )
         self._url = base_url.rstrip("/") + "/chat/completions"
@@ -70,6 +75,8 @@ class OpenAIEngine:
         if key := os.environ.get(api_key_env):
             self._headers["Authorization"] = f"Bearer {key}"
         self._timeout, self._attempts, self._pause = timeout, attempts, pause
+        self._pacer = Pacer(requests_per_minute)
+        self._body = dict(body or {})
         self._opener = request.build_opener(_NoRedirect)
 
     def generate(
@@ -92,47 +99,97 @@ class OpenAIEngine:
         Raises:
             EngineError: The server refused a request, or `attempts` tries of it failed.
         """
-        bodies = [
-            {
-                "model": self._model,
-                "messages": as_messages(conversation),
-                "max_tokens": max_new_tokens,
-                "temperature": temperature,
-                "top_p": top_p,
-                "seed": seed + index * samples + sample,
-            }
-            | ({"top_k": top_k} if top_k else {})
-            for index, conversation in enumerate(conversations)
-            for sample in range(samples)
-        ]
+        repeated = [conversation for conversation in conversations for _ in range(samples)]
+        flat: dict[int, Generation] = {}
+        stream = self.stream(
+            repeated,
+            range(seed, seed + len(repeated)),
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+        )
+        with closing(stream) as answers:
+            for index, answer in answers:
+                if isinstance(answer, EngineError):
+                    raise answer
+                flat[index] = answer
+        return [[flat[start + sample] for sample in range(samples)] for start in range(0, len(flat), samples)]
+
+    def stream(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        seeds: Sequence[int],
+        *,
+        batch_size: int = 64,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        response_format: Mapping[str, Any] | None = None,
+    ) -> Generator[tuple[int, Generation | EngineError]]:
+        """See `engines.stream`; `response_format` is that of OpenAI's protocol, sent where it is given."""
+        shared = {
+            "model": self._model,
+            "max_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
+            **({"top_k": top_k} if top_k else {}),
+            **({"response_format": response_format} if response_format else {}),
+        }
         with ThreadPoolExecutor(max_workers=batch_size) as pool:
-            futures = [pool.submit(self._complete, body) for body in bodies]
             try:
-                flat = [future.result() for future in tqdm(futures, unit="response", desc="sampling", mininterval=1)]
+                futures = {}
+                for index, (conversation, seed) in enumerate(zip(conversations, seeds, strict=True)):
+                    body = {**shared, "messages": as_messages(conversation), "seed": seed, **self._body}
+                    body = {key: value for key, value in body.items() if value is not None}
+                    futures[pool.submit(self._complete, body)] = index
+                done = tqdm(as_completed(futures), total=len(futures), unit="response", desc="sampling", mininterval=1)
+                for future in done:
+                    error = future.exception()
+                    if error is not None and not isinstance(error, EngineError):
+                        raise error
+                    yield futures[future], error or future.result()
             except BaseException:
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
-        return [flat[start : start + samples] for start in range(0, len(flat), samples)]
 
     def _complete(self, body: dict[str, Any]) -> Generation:
         post = request.Request(self._url, json.dumps(body).encode(), self._headers)
         pause = self._pause
         for attempt in range(1, self._attempts + 1):
             wait = pause
+            self._pacer.wait()
             try:
+                deadline = time.monotonic() + self._timeout
                 with self._opener.open(post, timeout=self._timeout) as reply:
-                    return _parse(reply.read())
+                    return _parse(_read(reply, deadline))
             except HTTPError as error:
                 problem = f"HTTP status {error.code}: {error.read(500).decode('utf-8', 'replace')}"
                 if error.code not in _WORTH_RETRYING:
                     raise EngineError(f"{self._url} refused a request with {problem}") from error
-                wait = _retry_after(error, pause)
+                wait = min(_retry_after(error, pause), _LONGEST_PAUSE_S)
+                if error.code == 429:
+                    self._pacer.hold(wait)
             except (OSError, HTTPException, ValueError) as error:
                 problem = f"{type(error).__name__}: {error}"
             if attempt < self._attempts:
                 time.sleep(min(wait, _LONGEST_PAUSE_S))
                 pause *= 2
         raise EngineError(f"{self._url} gave no usable answer in {self._attempts} tries; the last: {problem}")
+
+
+def _read(reply: HTTPResponse, deadline: float) -> bytes:
+    """The whole reply; TimeoutError where it drips in past `deadline`."""
+    parts = []
+    while part := reply.read1(1 << 16):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer came too slowly")
+    if reply.length:  # `read1` does not complain of a connection that closed early
+        raise IncompleteRead(b"".join(parts), reply.length)
+    return b"".join(parts)
 
 
 def _parse(reply: bytes) -> Generation:
@@ -142,13 +199,14 @@ def _parse(reply: bytes) -> Generation:
         choice = content["choices"][0]
         text = choice["message"]["content"] or ""
         num_tokens = int(content["usage"]["completion_tokens"])
+        prompt_tokens = int(content["usage"].get("prompt_tokens", 0))
         reason = choice["finish_reason"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         excerpt = reply[:200].decode("utf-8", "replace")
         raise ValueError(f"the reply is not a chat completion ({type(error).__name__} {error}): {excerpt}") from error
     if not isinstance(text, str):
         raise ValueError(f"the reply's message content is {type(text).__name__}, not text")
-    return Generation(text, "length" if reason == "length" else "stop", num_tokens)
+    return Generation(text, "length" if reason == "length" else "stop", num_tokens, prompt_tokens)
 
 
 def _retry_after(error: HTTPError, default: float) -> float:

@@ -81,7 +81,8 @@ class TransformersEngine:
                     top_p=top_p,
                     on_progress=on_progress,
                 )
-                results.update(zip(batch, map(self._decode, continuations), strict=True))
+                for row, token_ids in zip(batch, continuations, strict=True):
+                    results[row] = self._decode(token_ids, len(prompts[row // samples]))
         return [[results[prompt * samples + sample] for sample in range(samples)] for prompt in range(len(prompts))]
 
     def _encode(self, conversation: Sequence[Message]) -> list[int]:
@@ -90,11 +91,11 @@ class TransformersEngine:
         )
         return list(encoding["input_ids"])
 
-    def _decode(self, token_ids: list[int]) -> Generation:
+    def _decode(self, token_ids: list[int], prompt_tokens: int = 0) -> Generation:
         stopped = token_ids[-1] in self._stop_ids()
         kept = token_ids[:-1] if stopped else token_ids
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Generation(text, "stop" if stopped else "length", len(kept))
+        return Generation(text, "stop" if stopped else "length", len(kept), prompt_tokens)
 
     def _stop_ids(self) -> set[int]:
         """What ends a response by the model's generation config, and the tokenizer's end of a turn."""

@@ -69,14 +69,17 @@ class VLLMEngine:
             for index in range(len(conversations))
         ]
         requests = self._llm.chat([as_messages(conversation) for conversation in conversations], parameters)
-        return [[_generation(output) for output in request.outputs] for request in requests]
+        return [
+            [_generation(output, len(request.prompt_token_ids or ())) for output in request.outputs]
+            for request in requests
+        ]
 
 
-def _generation(output: Any) -> Generation:
+def _generation(output: Any, prompt_tokens: int) -> Generation:
     if output.finish_reason not in ("stop", "length"):
         raise EngineError(f"vLLM ended a response with the reason {output.finish_reason!r}")
     stopped = output.finish_reason == "stop"
-    return Generation(output.text, output.finish_reason, max(len(output.token_ids) - stopped, 0))
+    return Generation(output.text, output.finish_reason, max(len(output.token_ids) - stopped, 0), prompt_tokens)
 
 
 def _save_merged(handle: PolicyHandle, dtype: str, folder: Path) -> Path:
