@@ -60,8 +60,8 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
     [
         (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, table"),
         (("retriever", "name"), "unknown retriever 'x'; valid names: bm25"),
-        (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, sentence"),
-        (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: lexical"),
+        (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, llm, sentence"),
+        (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: "),
         (("sampling", "engine"), "unknown engine 'x'; valid names: openai, transformers, vllm"),
         (("training", "accelerate_config"), "training.accelerate_config: no file x"),
     ],
@@ -74,6 +74,14 @@ def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, k
     inner[keys[-1]] = "x"
     with pytest.raises(ValueError, match=re.escape(message)):
         check_parameters(wrong)
+
+
+def test_a_claim_extractor_is_a_name_or_a_name_with_options(parameters):
+    changed = deepcopy(parameters)
+    changed["evaluation"]["extractor"] = "sentence"
+    assert check_parameters(changed).evaluation.extractor.name == "sentence"
+    changed["evaluation"]["extractor"] = {"name": "llm", "options": {"chat": {"model": "m"}}}
+    assert check_parameters(changed).evaluation.extractor.options == {"chat": {"model": "m"}}
 
 
 def test_the_number_of_iterations_is_set_in_the_environment(parameters):

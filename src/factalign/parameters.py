@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from factalign.fkto import FKTOConfig
 from factalign.generation import SamplingConfig
@@ -27,6 +27,10 @@ class Choice(_Parameters):
 
     name: str
     options: dict[str, Any] = {}
+
+
+# A name alone stands for a choice without options.
+NamedChoice = Annotated[Choice, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
 
 
 class PolicySource(_Parameters):
@@ -59,9 +63,20 @@ class RetrieverConfig(Choice):
 class EvaluationConfig(_Parameters):
     """How a response is assessed. `k` is the K of F1@K: the number of supported claims that counts as complete."""
 
-    extractor: str = "clause"
+    extractor: NamedChoice = Choice(name="clause")
     verifier: Choice = Choice(name="lexical")
     k: Annotated[int, Field(ge=1)] = 4
+
+
+class EvaluateConfig(_Parameters):
+    """Responses to evaluate: a file (`factuality.read_responses` says of what), and how they are summed up.
+
+    `gamma` is the number of facts below which `factscore` pays for brevity, null for no penalty.
+    """
+
+    path: str
+    gamma: Annotated[int, Field(ge=1)] | None = 10
+    resamples: Annotated[int, Field(ge=100)] = 5000
 
 
 class BenchmarkConfig(_Parameters):
@@ -90,6 +105,7 @@ class Parameters(_Parameters):
     retriever: RetrieverConfig
     sampling: SamplingConfig
     evaluation: EvaluationConfig
+    evaluate: EvaluateConfig
     preference: PreferenceConfig
     training: TrainingConfig
     benchmark_sampling: SamplingConfig
@@ -120,7 +136,7 @@ def _check_names(parameters: Parameters) -> None:
 
     CORPORA.check(parameters.corpus.name)
     RETRIEVERS.check(parameters.retriever.name)
-    EXTRACTORS.check(parameters.evaluation.extractor)
+    EXTRACTORS.check(parameters.evaluation.extractor.name)
     VERIFIERS.check(parameters.evaluation.verifier.name)
     ENGINES.check(parameters.sampling.engine)
     ENGINES.check(parameters.benchmark_sampling.engine)

@@ -108,6 +108,21 @@ class Verdicts(Table):
     verifier_id: Series[str]
 
 
+class SyntheticClaims(Table):
+    """Labelled claims made from passages by rule. `evidence` lists texts: first the one that decides, then others.
+
+    `kind` is how the claim came about; no `topic` is in two splits.
+    """
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    topic: Series[str]
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+    label: Series[str] = pa.Field(isin=("supported", "not_supported"))
+    kind: Series[str]
+    split: Series[str] = pa.Field(isin=("train", "held_out"))
+    evidence: Series[object]
+
+
 class ResponseScores(Table):
     """Counts exclude duplicate claims. `precision` and what rests on it are missing where no claim was judged."""
 
@@ -139,6 +154,31 @@ class SentenceScores(Table):
     num_failed: Series[int] = pa.Field(ge=0)
     supported_share: Series[float] = pa.Field(ge=0, le=1, nullable=True)
     is_repetition: Series[bool]
+
+
+class Costs(Table):
+    """What one stage asked of a chat model. An item is what a call asks several of: a claim to judge, a sentence to
+    decompose; `cached_items` were answered by earlier runs, `failed_items` by nobody. Money is in the currency of the
+    prices.
+    """
+
+    stage: Series[str]
+    model: Series[str]
+    calls: Series[int] = pa.Field(ge=0)
+    failed_calls: Series[int] = pa.Field(ge=0)
+    items: Series[int] = pa.Field(ge=0)
+    cached_items: Series[int] = pa.Field(ge=0)
+    failed_items: Series[int] = pa.Field(ge=0)
+    input_tokens: Series[int] = pa.Field(ge=0)
+    output_tokens: Series[int] = pa.Field(ge=0)
+    seconds: Series[float] = pa.Field(ge=0)
+    money: Series[float] = pa.Field(ge=0)
+    num_responses: Series[int] = pa.Field(ge=0)
+    num_claims: Series[int] = pa.Field(ge=0)
+    calls_per_response: Series[float] = pa.Field(ge=0, nullable=True)
+    calls_per_claim: Series[float] = pa.Field(ge=0, nullable=True)
+    money_per_response: Series[float] = pa.Field(ge=0, nullable=True)
+    money_per_claim: Series[float] = pa.Field(ge=0, nullable=True)
 
 
 def empty(table: type[Table]) -> pd.DataFrame:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from factalign.lazy import lazy_exports
 
 _EXPORTS = {
+    "evaluate": "evaluator",
+    "Evaluation": "evaluator",
+    "warn_of_topics": "evaluator",
+    "read_responses": "given",
+    "factscore": "metrics",
+    "f1_at_k": "metrics",
     "split_responses": "sentences",
     "split_sentences": "sentences",
     "EXTRACTORS": "claims",
     "extract_claims": "claims",
     "find_duplicates": "claims",
+    "load_extractor": "claims",
     "retrieve_evidence": "verification",
     "verify_claims": "verification",
     "VERIFIERS": "verifiers",

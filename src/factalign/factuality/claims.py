@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -26,16 +26,36 @@ class ClaimExtractor(Protocol):
         """
 
 
+@runtime_checkable
+class ContextualExtractor(ClaimExtractor, Protocol):
+    """An extractor that reads a sentence in its response; `extract_claims` prefers this method."""
+
+    def extract_in_context(
+        self, sentences: Sequence[str], topics: Sequence[str], response_ids: Sequence[str]
+    ) -> list[list[str]]:
+        """As `extract`; `response_ids` says which response each sentence is from."""
+
+
 EXTRACTORS: Registry[ClaimExtractor] = Registry(
     "claim extractor",
     {
         "sentence": "factalign.factuality.claims:SentenceExtractor",
         "clause": "factalign.factuality.clauses:ClauseExtractor",
+        "llm": "factalign.factuality.llm_extractor:LLMExtractor",
     },
 )
 _WORD = re.compile(r"[^\W_]+")
 _COMPASS = re.compile(r"(?:north|south|east|west)")
 NEAR_DUPLICATE = 0.8
+
+
+def load_extractor(name: str, **options: Any) -> ClaimExtractor:
+    """The claim extractor `name` (one of `EXTRACTORS`, or "package.module:factory").
+
+    Raises:
+        ValueError: Unknown name or options.
+    """
+    return EXTRACTORS.load(name, **options)
 
 
 class SentenceExtractor:
@@ -56,7 +76,7 @@ def extract_claims(
     sentences: pd.DataFrame,
     responses: pd.DataFrame,
     prompts: pd.DataFrame,
-    extractor: str = "clause",
+    extractor: str | ClaimExtractor = "clause",
 ) -> pd.DataFrame:
     """The `schemas.Claims` of sentences.
 
@@ -64,10 +84,15 @@ def extract_claims(
         sentences: A `schemas.Sentences` table.
         responses: Its responses.
         prompts: Their prompts; a sentence's topic is that of its prompt.
-        extractor: A name of `EXTRACTORS`.
+        extractor: An extractor, or a name of `EXTRACTORS`.
     """
     topics = topics_of(sentences["response_id"], responses, prompts)
-    extracted = EXTRACTORS.load(extractor).extract(sentences["text"].tolist(), topics)
+    chosen = load_extractor(extractor) if isinstance(extractor, str) else extractor
+    texts = sentences["text"].tolist()
+    if isinstance(chosen, ContextualExtractor):
+        extracted = chosen.extract_in_context(texts, topics, sentences["response_id"].tolist())
+    else:
+        extracted = chosen.extract(texts, topics)
     rows = []
     for sentence_id, response_id, texts in zip(
         sentences["sentence_id"], sentences["response_id"], extracted, strict=True

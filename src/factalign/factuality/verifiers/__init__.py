@@ -71,6 +71,7 @@ VERIFIERS: Registry[Verifier] = Registry(
     "verifier",
     {
         "lexical": "factalign.factuality.verifiers.lexical:LexicalVerifier",
+        "llm": "factalign.factuality.verifiers.llm:LLMVerifier",
     },
 )
 

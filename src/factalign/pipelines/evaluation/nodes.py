@@ -20,9 +20,10 @@ def extract(
     sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
 ) -> pd.DataFrame:
     """Sentences become self-contained claims."""
-    from factalign.factuality import extract_claims
+    from factalign.factuality import extract_claims, load_extractor
 
-    return extract_claims(sentences, responses, prompts, evaluation.extractor)
+    extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
+    return extract_claims(sentences, responses, prompts, extractor)
 
 
 def retrieve(
