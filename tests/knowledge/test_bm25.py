@@ -1,6 +1,10 @@
+import bm25s
+import numpy as np
+import pandas as pd
 import pytest
 
 from factalign.knowledge import load_retriever
+from factalign.knowledge.text import stems
 
 
 def texts(passages, hits):
@@ -48,6 +52,25 @@ def test_ties_keep_the_order_of_the_table(tmp_path, passages):
     retriever.build(same, tmp_path)
     (hits,) = retriever.search([same["text"].iloc[0]], [None], 3)
     assert [hit.passage_id for hit in hits] == ["c", "a", "b"]
+
+
+def test_pruning_changes_nothing(tmp_path):
+    """Against bm25s, which adds up whole posting lists, on text whose words are as unequal as those of a language."""
+    rng = np.random.default_rng(0)
+    chances = 1 / (np.arange(3000) + 2.7)
+    words = np.array([f"w{number}x" for number in range(3000)])
+    texts = [" ".join(rng.choice(words, rng.integers(5, 60), p=chances / chances.sum())) for _ in range(2000)]
+    table = pd.DataFrame({"passage_id": [str(n) for n in range(2000)], "title": "t", "field": "", "text": texts})
+    retriever = load_retriever("bm25")
+    retriever.build(table.assign(aliases="[]", facts="[]"), tmp_path)
+    peer = bm25s.BM25.load(str(tmp_path), load_vocab=True)
+    queries = [" ".join(rng.permutation(texts[n].split())[:12]) for n in range(0, 2000, 20)]
+    for k in (1, 20, 3000):
+        for query, hits in zip(queries, retriever.search(queries, [None] * len(queries), k), strict=True):
+            scores = peer.get_scores(sorted(set(stems(query))))
+            expected = np.argsort(-scores, kind="stable")[: min(k, np.count_nonzero(scores))]
+            assert [hit.score for hit in hits] == pytest.approx(scores[expected], rel=1e-5)
+            assert np.allclose(scores[[int(hit.passage_id) for hit in hits]], scores[expected], rtol=1e-5)
 
 
 def test_errors(tmp_path, passages, index_dir):

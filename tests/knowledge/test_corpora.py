@@ -47,7 +47,7 @@ def test_malformed_files_name_path_line_and_field(tmp_path, rows, message):
 
 
 def test_unknown_names_formats_and_options(tmp_path):
-    with pytest.raises(ValueError, match="valid names: factbook, table"):
+    with pytest.raises(ValueError, match="valid names: factbook, folder, none, table"):
         load_corpus("wikipedia")
     with pytest.raises(ValueError, match="does not accept"):
         load_corpus("table", file="x")

@@ -4,7 +4,8 @@ import pytest
 
 from factalign.knowledge import facts_from_json, load_corpus, topics
 from factalign.knowledge.factbook.people import share_items
-from factalign.knowledge.factbook.reader import clean_html, read_profiles, split_text
+from factalign.knowledge.factbook.reader import clean_html, read_profiles
+from factalign.knowledge.splitting import split_text
 
 
 def facts_of(passages, title, relation):

@@ -13,14 +13,18 @@ import pandas as pd
 
 from factalign.ids import content_id
 from factalign.knowledge.facts import facts_from_json
+from factalign.knowledge.folder import load_folder
 from factalign.knowledge.json_lines import json_objects, text_lines
+from factalign.knowledge.splitting import MAX_WORDS, named_pieces
 from factalign.registry import Registry
-from factalign.schemas import Passages
+from factalign.schemas import Passages, empty
 
 CORPORA: Registry[pd.DataFrame] = Registry(
     "corpus",
     {
         "factbook": "factalign.knowledge.factbook.reader:load_factbook",
+        "folder": "factalign.knowledge.folder:load_folder",
+        "none": "factalign.knowledge.corpora:load_nothing",
         "table": "factalign.knowledge.corpora:load_table",
     },
 )
@@ -35,7 +39,7 @@ def load_corpus(name: str, **options: Any) -> pd.DataFrame:
         ValueError: Unknown name, malformed source, no passage, or a duplicate `passage_id`.
     """
     passages = CORPORA.load(name, **options)
-    if passages.empty:
+    if passages.empty and name != "none":
         raise ValueError(f"corpus {name!r} with {options}: no passages")
     duplicate = passages["passage_id"][passages["passage_id"].duplicated()]
     if len(duplicate):
@@ -43,18 +47,27 @@ def load_corpus(name: str, **options: Any) -> pd.DataFrame:
     return Passages.validate(passages)
 
 
-def load_table(path: str) -> pd.DataFrame:
+def load_nothing() -> pd.DataFrame:
+    """No passages: for retrievers that find them elsewhere."""
+    return empty(Passages)
+
+
+def load_table(path: str, max_words: int | None = None) -> pd.DataFrame:
     """Passages of a file of records with `title`, `text` and optionally `passage_id`, `field`, `aliases`,
     `facts`.
 
     Args:
-        path: `.jsonl`, `.csv` or `.parquet`. `aliases` is a list of names, `facts` a list of typed facts
-            (`factalign.knowledge.facts`): in CSV as JSON, elsewhere also as lists.
+        path: `.jsonl`, `.csv` or `.parquet`; a folder is read as the corpus `folder`. `aliases` is a list of names,
+            `facts` a list of typed facts (`factalign.knowledge.facts`): in CSV as JSON, elsewhere also as lists.
+        max_words: Longer texts are cut at the ends of paragraphs or sentences, each piece with the title before it:
+            for tables of whole documents. None leaves them as they are.
 
     Raises:
         ValueError: Unknown format, an unreadable or empty file, a missing or empty field, a duplicate `passage_id`;
             the message names path, line and field.
     """
+    if Path(path).is_dir():
+        return load_folder(path, MAX_WORDS if max_words is None else max_words)
     rows: list[dict[str, str]] = []
     seen: dict[str, int] = {}
     for line, record in _records(Path(path)):
@@ -75,10 +88,17 @@ def load_table(path: str) -> pd.DataFrame:
                 "(a passage without an id gets one by its content)"
             )
         seen[row["passage_id"]] = line
-        rows.append(row)
+        rows.extend(_pieces(row, max_words))
     if not rows:
         raise ValueError(f"{path}: no passages")
     return pd.DataFrame(rows)[["passage_id", "title", "field", "text", "aliases", "facts"]]
+
+
+def _pieces(row: dict[str, str], max_words: int | None) -> list[dict[str, str]]:
+    if max_words is None or len(row["text"].split()) <= max_words:
+        return [row]
+    texts = named_pieces(row["title"], row["field"], row["text"], max_words)
+    return [row | {"text": text, "passage_id": f"{row['passage_id']}-{i}"} for i, text in enumerate(texts)]
 
 
 def topics(passages: pd.DataFrame) -> list[str]:

@@ -32,13 +32,13 @@ def json_objects(path: Path, needs: str = "") -> Iterator[tuple[int, dict[str, A
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, with their ends.
+    """The lines of a text file, with their ends and without a byte order mark.
 
     Raises:
         ValueError: A line is not UTF-8.
     """
     # Strict decoding works by blocks, so its error would not know the line.
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.encode("utf-8")

