@@ -47,7 +47,7 @@ class Decomposition(Answer):
 
 
 class ExtractTask:
-    """Breaking up the sentences of one response. See `chat.client.Task`."""
+    """Breaking up the sentences of one response. See `chat.tasks.Task`."""
 
     stage = "extract"
     opening: Sequence[Message] = EXTRACTOR_OPENING

@@ -111,7 +111,7 @@ class OpenAIEngine:
             top_p=top_p,
         )
         with closing(stream) as answers:
-            for index, answer in answers:
+            for index, answer in tqdm(answers, total=len(repeated), unit="response", desc="sampling", mininterval=1):
                 if isinstance(answer, EngineError):
                     raise answer
                 flat[index] = answer
@@ -145,8 +145,7 @@ class OpenAIEngine:
                     body = {**shared, "messages": as_messages(conversation), "seed": seed, **self._body}
                     body = {key: value for key, value in body.items() if value is not None}
                     futures[pool.submit(self._complete, body)] = index
-                done = tqdm(as_completed(futures), total=len(futures), unit="response", desc="sampling", mininterval=1)
-                for future in done:
+                for future in as_completed(futures):
                     error = future.exception()
                     if error is not None and not isinstance(error, EngineError):
                         raise error

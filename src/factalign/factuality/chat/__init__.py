@@ -9,7 +9,7 @@ _EXPORTS = {
     "CacheError": "cache",
     "ChatClient": "client",
     "ChatConfig": "config",
-    "Task": "client",
+    "Task": "tasks",
 }
 __all__ = list(_EXPORTS)
 

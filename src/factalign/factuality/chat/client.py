@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
 
 from factalign.factuality.chat.budget import Ledger, Tokens
 from factalign.factuality.chat.cache import AnswerCache, cache_key
 from factalign.factuality.chat.config import ChatConfig
 from factalign.factuality.chat.prompts import quote
-from factalign.factuality.chat.replies import Answer, Reply, ReplyError, read_reply
+from factalign.factuality.chat.replies import ReplyError, read_reply
+from factalign.factuality.chat.tasks import Task
 from factalign.generation import ENGINES, Engine, EngineError, Generation
 from factalign.generation.engines import Message, stream
 from factalign.ids import derive_seed
@@ -21,40 +24,8 @@ from factalign.ids import derive_seed
 logger = logging.getLogger(__name__)
 RETRY_TEMPERATURE = 0.5  # at 0, a model would repeat its malformed reply
 _TRANSPORT = {"api_key_env", "attempts", "pause", "requests_per_minute", "timeout"}  # no answer depends on these
+_SILENCE = 4  # calls of a round, all without a reply: then the server is gone
 _BYTES_PER_TOKEN = 3  # an estimate on the safe side, for budgets
-
-I_contra = TypeVar("I_contra", contravariant=True)
-A = TypeVar("A", bound=Answer)
-
-
-class Task(Protocol[I_contra, A]):
-    """What is asked about items, and how the answers are read.
-
-    Attributes:
-        stage: Name for the log and the cost table.
-        opening: The messages before the one that quotes the items.
-        reply: The kind of reply.
-        per_call: Items in a call, at most.
-        shuffled: Whether the items of a call are put in random order, against position bias.
-    """
-
-    stage: str
-    opening: Sequence[Message]
-    reply: type[Reply[A]]
-    per_call: int
-    shuffled: bool
-
-    def key(self, item: I_contra) -> Any:
-        """All that the answer depends on, as JSON can hold it."""
-
-    def group(self, item: I_contra) -> Hashable:
-        """Neighbours with equal groups may share a call."""
-
-    def data(self, items: Sequence[I_contra]) -> dict[str, Any]:
-        """What to quote; items are numbered from 1."""
-
-    def accept(self, items: Sequence[I_contra], answers: Sequence[A]) -> list[Any]:
-        """The value of each item, as JSON can hold it; ReplyError where an answer is impossible."""
 
 
 class _Call(NamedTuple):
@@ -94,8 +65,8 @@ class ChatClient:
         """The value of each item (`Task.accept`), None where no valid answer could be had.
 
         A call whose reply is malformed, or that failed, is made again with half as many items, until
-        `attempts` are used up. Equal items are asked about once. When the budget is reached, or when a whole
-        round fails, the rest is left unasked; valid answers are in the cache by then.
+        `attempts` are used up. Equal items are asked about once. When the budget is reached, or when nobody
+        replies, the rest is left unasked; valid answers are in the cache by then.
         """
         keys = [cache_key(self.identity, self._task.key(item)) for item in items]
         by_key = dict(zip(keys, items, strict=True))
@@ -115,32 +86,38 @@ class ChatClient:
     def _ask(self, pending: Mapping[str, Any], attempt: int, values: dict[str, Any]) -> bool:
         """Ask about all pending items once, and add what is answered to `values`; False to ask no more."""
         calls = list(self._calls(pending, attempt))
+        needs = [self._need(call.messages) for call in calls]
+        silent = len(calls) >= _SILENCE
         problems: list[str] = []
-        replies = 0
-        while calls:
-            needs = [self._need(call.messages) for call in calls]
-            number, cap = self.ledger.affordable(needs)
-            if not number:
-                logger.warning(
-                    "%s: the budget for %s (%s) is reached; %d calls are left unasked. Raise budget.%s and run again: "
-                    "what was answered is in the cache",
-                    *(self._task.stage, cap, getattr(self._config.budget, cap), len(calls), cap),
-                )
-                return False
-            for call, reply in self._stream(calls[:number], attempt):
-                try:
-                    found = self._read(call, pending, reply)
-                except (EngineError, ReplyError) as error:
-                    problems.append(str(error))
-                    self.ledger.failed_calls += 1
-                else:
-                    self._cache.put(found)
-                    values.update(found)
-                replies += isinstance(reply, Generation)
-            calls = calls[number:]
+        done = 0
+        with tqdm(total=len(calls), unit="call", desc=self._task.stage, mininterval=1) as bar:
+            while done < len(calls):
+                number, cap = self.ledger.affordable(needs[done:])
+                if not number:
+                    self._warn_of_budget(cap, len(calls) - done)
+                    return False
+                for call, reply in self._stream(calls[done : done + number], attempt):
+                    silent = silent and isinstance(reply, EngineError)
+                    try:
+                        found = self._read(call, pending, reply)
+                    except (EngineError, ReplyError) as error:
+                        problems.append(str(error))
+                        self.ledger.failed_calls += 1
+                    else:
+                        self._cache.put(found)
+                        values.update(found)
+                    bar.update()
+                done += number
         if problems:
             logger.warning("%s: %d calls failed; the last: %.300s", self._task.stage, len(problems), problems[-1])
-        return replies > 0
+        return not silent
+
+    def _warn_of_budget(self, cap: str, unasked: int) -> None:
+        logger.warning(
+            "%s: the budget for %s (%s) is reached; %d calls are left unasked. Raise budget.%s and run again: "
+            "what was answered is in the cache",
+            *(self._task.stage, cap, getattr(self._config.budget, cap), unasked, cap),
+        )
 
     def _calls(self, pending: Mapping[str, Any], attempt: int) -> Iterator[_Call]:
         size = max(self._task.per_call >> attempt, 1)

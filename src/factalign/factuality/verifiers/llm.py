@@ -42,7 +42,7 @@ class Judgement(Answer):
 
 
 class JudgeTask:
-    """Judging claims by passages; a passage of several claims is quoted once a call. See `chat.client.Task`."""
+    """Judging claims by passages; a passage of several claims is quoted once a call. See `chat.tasks.Task`."""
 
     stage = "verify"
     opening: Sequence[Message] = JUDGE_OPENING
