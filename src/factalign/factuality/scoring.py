@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from factalign.factuality.metrics import f1_at_k, precision, recall_at_k
 from factalign.schemas import LABELS, ResponseScores, SentenceScores
 from factalign.words import normalise, words
 
@@ -21,9 +22,7 @@ def score_responses(
 ) -> pd.DataFrame:
     """Score every response; one without sentences or claims gets a row as well.
 
-    With S supported and N not supported claims (Wei et al. 2024, SAFE, arXiv 2403.18802, section 5):
-    precision = S / (S + N), missing if nothing was judged; recall@K = min(S / K, 1);
-    F1@K = 2 precision recall / (precision + recall), and 0 if S = 0.
+    precision, recall@K and F1@K are those of `factuality.metrics`, precision missing if nothing was judged.
     coverage = claims with a verdict other than `failed` / claims, and 1 for a response without claims: no
     verdict was missed there. distinct_2 = distinct word bigrams / word bigrams, missing below two words.
 
@@ -40,18 +39,12 @@ def score_responses(
     Raises:
         ValueError: `k` is below 1, or a table refers to rows that the others do not have.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1 (supported claims for full recall), got {k}")
     _check_references("sentences", sentences, "response_id", responses)
     _check_references("claims", claims, "response_id", responses)
     ids = responses["response_id"]
     counts = _count_labels(claims, verdicts, "response_id", ids)
     num_claims = counts.sum(axis=1)
-    supported = counts["supported"]
-    judged = supported + counts["not_supported"]
-    precision = supported / judged.where(judged > 0)
-    recall = (supported / k).clip(upper=1.0)
-    f1 = (2 * precision * recall / (precision + recall)).where(supported > 0, 0.0)
+    supported, not_supported = counts["supported"].to_numpy(), counts["not_supported"].to_numpy()
     missed = counts["failed"] / num_claims.where(num_claims > 0)
     tokens = [words(text) for text in responses["text"]]
     scores = pd.DataFrame(
@@ -62,9 +55,9 @@ def score_responses(
             "num_claims": num_claims.to_numpy(),
             "num_duplicates": _count(claims.loc[claims["duplicate_of"].notna(), "response_id"], ids),
             **{f"num_{label}": counts[label].to_numpy() for label in LABELS},
-            "precision": precision.to_numpy(),
-            "recall_at_k": recall.to_numpy(),
-            "f1_at_k": f1.to_numpy(),
+            "precision": precision(supported, not_supported),
+            "recall_at_k": recall_at_k(supported, k),
+            "f1_at_k": f1_at_k(supported, not_supported, k),
             "coverage": (1.0 - missed.fillna(0.0)).to_numpy(),
             "num_tokens": responses["num_tokens"].to_numpy(),
             "num_words": np.array([len(row) for row in tokens], dtype="int64"),

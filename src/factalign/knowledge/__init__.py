@@ -12,6 +12,7 @@ _EXPORTS = {
     "Item": "facts",
     "facts_from_json": "facts",
     "facts_to_json": "facts",
+    "json_objects": "json_lines",
     "PromptConfig": "prompts",
     "build_prompts": "prompts",
     "read_prompts": "prompts",

@@ -1,0 +1,48 @@
+"""Nodes of the evaluate pipeline."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from factalign.parameters import EvaluateConfig, EvaluationConfig
+
+logger = logging.getLogger(__name__)
+
+
+def read(evaluate: EvaluateConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The given responses and their prompts."""
+    from factalign.factuality import read_responses
+
+    prompts, responses = read_responses(evaluate.path)
+    logger.info("%d responses to %d prompts in %s", len(responses), len(prompts), evaluate.path)
+    return prompts, responses
+
+
+def report(
+    evaluation: EvaluationConfig,
+    evaluate: EvaluateConfig,
+    seed: int,
+    passages: pd.DataFrame,
+    found_passages: pd.DataFrame,
+    **tables: pd.DataFrame,
+) -> tuple[dict[str, Any], str]:
+    """The means with intervals, and the page.
+
+    Args:
+        tables: The other tables of `factuality.Evaluation`, by name.
+    """
+    from factalign.factuality import Evaluation, warn_of_topics
+
+    warn_of_topics(tables["claims"], tables["evidence"], tables["responses"], tables["prompts"])
+    result = Evaluation(passages=pd.concat([passages, found_passages]), k=evaluation.k, **tables)
+    summary = result.summary(gamma=evaluate.gamma, seed=seed, resamples=evaluate.resamples)
+    for name, estimate in summary["metrics"].items():
+        logger.info("%-18s %s", name, _shown(estimate))
+    return summary, result.html(summary)
+
+
+def _shown(estimate: dict[str, float | None]) -> str:
+    if estimate["mean"] is None:
+        return "–"
+    return f"{estimate['mean']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
