@@ -57,7 +57,7 @@ class Encoder:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(source)
             loaded = AutoModel.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"encoder {model!r}: {error}") from error
         self._model = loaded.eval().to(self._device)
         limits = (max_tokens, _config(source, "sentence_bert_config.json").get("max_seq_length"), 512)
