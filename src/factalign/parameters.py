@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from factalign.factuality.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
 from factalign.generation import SamplingConfig
 from factalign.knowledge import PromptConfig
@@ -106,6 +107,7 @@ class Parameters(_Parameters):
     sampling: SamplingConfig
     evaluation: EvaluationConfig
     evaluate: EvaluateConfig
+    distillation: DistillationConfig
     preference: PreferenceConfig
     training: TrainingConfig
     benchmark_sampling: SamplingConfig

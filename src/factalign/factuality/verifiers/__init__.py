@@ -71,6 +71,9 @@ VERIFIERS: Registry[Verifier] = Registry(
     "verifier",
     {
         "lexical": "factalign.factuality.verifiers.lexical:LexicalVerifier",
+        "entailment": "factalign.factuality.verifiers.entailment:EntailmentVerifier",
+        "distilled": "factalign.factuality.verifiers.entailment:load_distilled",
+        "ensemble": "factalign.factuality.verifiers.ensemble:EnsembleVerifier",
         "llm": "factalign.factuality.verifiers.llm:LLMVerifier",
     },
 )

@@ -1,0 +1,118 @@
+"""Probabilities out of a classifier's scores: Platt scaling, kept as `calibration.json` beside the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """P(supported) is the logistic function of `scale` · logit + `offset` (Platt 1999); a temperature is
+    1 / `scale`.
+
+    Args:
+        scale: Above 0.
+        offset: Shifts the logit.
+        threshold: A claim is supported from this probability on.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"calibration: scale must be above 0, got {self.scale}")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"calibration: threshold must be between 0 and 1, got {self.threshold}")
+
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        """P(supported) of logits, in the same shape."""
+        return _logistic(self.scale * np.asarray(logits, dtype=float) + self.offset)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `calibration.json` into `folder`."""
+        (Path(folder) / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def load_calibration(folder: str | Path) -> Calibration:
+    """The calibration saved in `folder`; the identity where there is none.
+
+    Raises:
+        ValueError: The file is not one of `Calibration.save`.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        return Calibration()
+    try:
+        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: must be a JSON object with scale, offset and threshold: {error}") from error
+
+
+def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps: int = 100) -> Calibration:
+    """The calibration of greatest likelihood, and the threshold of the best balanced accuracy under it.
+
+    Targets are Platt's smoothed ones (1999, section 2.2), so that separable data has a finite optimum.
+
+    Args:
+        logits: One a claim.
+        supported: The labels of the same claims.
+        steps: Newton steps at most.
+
+    Raises:
+        ValueError: A class is missing, or the scores are not higher for supported claims.
+    """
+    x, y = np.asarray(logits, dtype=float), np.asarray(supported, dtype=bool)
+    positive, negative = int(y.sum()), int((~y).sum())
+    if not positive or not negative:
+        raise ValueError(f"calibration needs both classes, got {positive} supported and {negative} other claims")
+    target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    centre, spread = x.mean(), x.std() or 1.0
+    design = np.stack([(x - centre) / spread, np.ones_like(x)], axis=1)
+    weights = np.zeros(2)
+    for _ in range(steps):
+        p = _logistic(design @ weights)
+        gradient = design.T @ (target - p)
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        weights += step / max(1.0, float(np.abs(step).max()))  # far from the optimum a full step overshoots
+        if np.abs(step).max() < 1e-8:
+            break
+    if weights[0] <= 0:
+        raise ValueError("calibration: the scores are not higher for supported claims; the classifier learnt nothing")
+    scale = float(weights[0] / spread)
+    fitted = Calibration(scale, float(weights[1] - scale * centre))
+    return Calibration(fitted.scale, fitted.offset, _best_threshold(fitted.probability(x), y))
+
+
+def expected_calibration_error(confidence: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:
+    """Mean gap between confidence and accuracy over `bins` equal bins of confidence, weighted by their
+    claims (Guo et al. 2017); NaN without claims.
+    """
+    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
+    if not len(sure):
+        return float("nan")
+    group = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = [abs(sure[group == b].sum() - right[group == b].sum()) for b in np.unique(group)]
+    return float(sum(gaps) / len(sure))
+
+
+def _best_threshold(probability: np.ndarray, supported: np.ndarray) -> float:
+    """The one of best balanced accuracy; among equals the nearest to one half."""
+    grid = np.linspace(0.05, 0.95, 91)
+    found = probability[None, :] >= grid[:, None]
+    balanced = (found[:, supported].mean(axis=1) + (~found[:, ~supported]).mean(axis=1)) / 2
+    best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
+    return float(round(grid[best[np.argmin(np.abs(grid[best] - 0.5))]], 2))
+
+
+def _logistic(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))

@@ -1,0 +1,226 @@
+"""The entailment verifier: a sequence classifier reads each claim against each piece of evidence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from factalign.factuality.claims import with_topic
+from factalign.factuality.verifiers import Evidence, Pair, Verdict
+from factalign.factuality.verifiers.calibration import load_calibration
+from factalign.factuality.verifiers.windows import cut_windows, most_alike
+
+VERSION = 1
+SUPPORTED_NAMES = frozenset(("entailment", "entails", "entailed", "supported", "support", "supports"))
+SPECIAL_TOKENS = 4  # the most that a tokenizer puts around and between two texts
+
+
+class EntailmentVerifier:
+    """Judges by the piece of evidence that supports the claim most, as MiniCheck does (Tang et al. 2024).
+
+    Evidence longer than a window is read in windows of whole sentences. A claim is `supported` if the
+    largest calibrated P(supported) over all windows reaches the threshold, else `not_supported`; without
+    evidence, or if it is too long to be read whole, it is `not_supported`. `irrelevant` is never said.
+
+    Args:
+        model: Folder or hub name of a classifier of (evidence, claim) or (claim, evidence) pairs, in
+            safetensors. `calibration.json` in the folder is read.
+        supported_label: The label that means "supported", where the model's names do not tell.
+        claim_first: Whether the claim goes before its evidence; by default only where the folder's
+            `config.json` says so (`"claim_first": true`).
+        threshold: P(supported) from which a claim is supported; by default that of the calibration, else 0.5.
+        temperature: Divides logits; by default what the calibration says, else 1.
+        window_tokens: Length of evidence windows.
+        max_windows: How many windows are read for a claim: those that share most words with it.
+        batch_tokens: Tokens per forward pass, padding included.
+        dtype: Of the weights: `"auto"` is bfloat16 where the device multiplies it fast, else float32.
+        device: Of PyTorch; `"auto"` is a GPU where there is one.
+        revision: Of a hub model.
+
+    Raises:
+        ValueError: No such model, one without a trained classifier, or labels that name no support.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        supported_label: str | None = None,
+        claim_first: bool | None = None,
+        threshold: float | None = None,
+        temperature: float | None = None,
+        window_tokens: int = 128,
+        max_windows: int = 8,
+        batch_tokens: int = 4096,
+        dtype: str = "auto",
+        device: str = "auto",
+        revision: str | None = None,
+    ) -> None:
+        self._device = torch.device(best_device() if device == "auto" else device)
+        self._tokenizer, self._model = _load(str(model), revision)
+        self._supported = _supported_index(self._model.config.id2label, supported_label, model)
+        stored = bool(getattr(self._model.config, "claim_first", False))
+        self._claim_first = stored if claim_first is None else claim_first
+        calibration = load_calibration(model)
+        if temperature is not None:
+            calibration = replace(calibration, scale=1 / temperature if temperature else 0.0, offset=0.0)
+        if threshold is not None:
+            calibration = replace(calibration, threshold=threshold)
+        self.calibration = calibration
+        self._window_tokens, self._max_windows, self._batch_tokens = window_tokens, max_windows, batch_tokens
+        longest = getattr(self._model.config, "max_position_embeddings", 512)
+        self._claim_tokens = min(longest, 512) - window_tokens - SPECIAL_TOKENS
+        if self._claim_tokens < window_tokens // 4 or max_windows < 1:
+            raise ValueError(
+                f"{model}: it reads {longest} tokens, too few for windows of {window_tokens} beside a claim "
+                f"(window_tokens), or max_windows is below 1"
+            )
+        settings = (self._supported, self._claim_first, calibration, window_tokens, max_windows)
+        digest = _fingerprint(self._model.state_dict(), settings)
+        self._verifier_id = f"entailment-{VERSION}-{Path(model).name}-{digest}"
+        self._model.to(self._device, best_dtype(self._device) if dtype == "auto" else getattr(torch, dtype))
+        self._cut = lru_cache(maxsize=50_000)(self._cut_text)
+
+    @property
+    def verifier_id(self) -> str:
+        """See `Verifier.verifier_id`: names the folder, and a hash of weights and settings."""
+        return self._verifier_id
+
+    def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        """See `Verifier.verify`. Pairs are read in batches of equal length; texts that recur are read once."""
+        verdicts = []
+        for probability, index in self.probabilities(pairs):
+            supported = probability >= self.calibration.threshold
+            confidence = probability if supported else 1 - probability
+            verdicts.append(Verdict("supported" if supported else "not_supported", round(confidence, 4), index))
+        return verdicts
+
+    def probabilities(self, pairs: Sequence[Pair]) -> list[tuple[float, int | None]]:
+        """For each pair the calibrated P(supported), and the position of the evidence that decided it."""
+        found = self.logits(pairs)
+        values = self.calibration.probability(np.array([logit for logit, _ in found]))
+        return [(float(value), index) for value, (_, index) in zip(values, found, strict=True)]
+
+    def logits(self, pairs: Sequence[Pair]) -> list[tuple[float, int | None]]:
+        """For each pair the largest logit of "supported" over its windows, -inf where nothing could be read,
+        and the position of that window's evidence.
+        """
+        units = [list(self._units(claim, evidence)) for claim, evidence in pairs]
+        texts = {text: number for number, text in enumerate(dict.fromkeys(t for row in units for t, _ in row))}
+        scores = self._score(list(texts))
+        best = []
+        for row in units:
+            known = [(float(scores[texts[text]]), index) for text, index in row]
+            best.append(max(known, key=lambda item: item[0], default=(float("-inf"), None)))
+        return best
+
+    def _units(self, claim: str, evidence: Sequence[str | Evidence]) -> Iterator[tuple[tuple[str, str], int]]:
+        """(claim, window) to read, and the position of each window's evidence."""
+        claim = claim[: 20 * self._claim_tokens + 1]  # longer than any claim that can be read; keeps this linear
+        if (
+            not 0
+            < len(self._tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"])
+            <= (self._claim_tokens)
+        ):
+            return
+        cut = [(window, index) for index, item in enumerate(evidence) for window in self._cut(_text(item))]
+        for position in most_alike(claim, [window for window, _ in cut], self._max_windows):
+            window, index = cut[position]
+            yield (claim, window), index
+
+    def _cut_text(self, text: str) -> tuple[str, ...]:
+        return tuple(cut_windows(text, self._tokenizer, self._window_tokens))
+
+    @torch.inference_mode()
+    def _score(self, texts: list[tuple[str, str]]) -> np.ndarray:
+        """Logit of "supported" against all other labels for each (claim, window)."""
+        if not texts:
+            return np.zeros(0)
+        first, second = zip(*(pair if self._claim_first else pair[::-1] for pair in texts), strict=True)
+        encoded = self._tokenizer(list(first), list(second), verbose=False)
+        lengths = np.array([len(ids) for ids in encoded["input_ids"]])
+        scores = np.zeros(len(texts))
+        for rows in token_batches(lengths, self._batch_tokens):
+            batch = self._tokenizer.pad(
+                {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
+            ).to(self._device)
+            logits = self._model(**batch).logits.float()
+            others = torch.cat([logits[:, : self._supported], logits[:, self._supported + 1 :]], dim=1)
+            scores[rows] = (logits[:, self._supported] - others.logsumexp(dim=1)).cpu().numpy()
+        return scores
+
+
+def load_distilled(path: str | Path, **options: Any) -> EntailmentVerifier:
+    """The verifier that `distil` wrote to the folder `path`; options as those of `EntailmentVerifier`."""
+    return EntailmentVerifier(path, **options)
+
+
+def token_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Positions in order of length, in batches of at most `budget` tokens with padding (at least one row)."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        count = max(1, budget // int(max(lengths[order[start]], 1)))
+        yield order[start : start + count]
+        start += count
+
+
+def _text(item: str | Evidence) -> str:
+    return item if isinstance(item, str) else with_topic(item.text, item.title)
+
+
+def _load(model: str, revision: str | None) -> tuple[Any, Any]:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+        classifier, report = AutoModelForSequenceClassification.from_pretrained(
+            model, revision=revision, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{model}: no classifier in safetensors could be loaded: {error}") from error
+    if report["missing_keys"]:
+        raise ValueError(
+            f"{model}: not a trained classifier, its weights lack {', '.join(sorted(report['missing_keys']))}"
+        )
+    return tokenizer, classifier.eval()
+
+
+def _supported_index(names: dict[int, str], wanted: str | None, model: str | Path) -> int:
+    by_name = {str(name).lower(): int(index) for index, name in names.items()}
+    found = [by_name[name] for name in by_name if name == wanted.lower()] if wanted else []
+    if not wanted:
+        found = [by_name[name] for name in by_name.keys() & SUPPORTED_NAMES]
+    if len(found) != 1:
+        what = f"has no label {wanted!r}" if wanted else "does not tell which of its labels means 'supported'"
+        raise ValueError(f"{model}: it {what}; set supported_label to one of: {', '.join(map(str, names.values()))}")
+    return found[0]
+
+
+def best_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it fast, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = (
+        getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() or getattr(torch.cpu, "_is_amx_tile_supported", bool)()
+    )
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _fingerprint(state: dict[str, torch.Tensor], settings: object) -> str:
+    digest = hashlib.sha256(repr(settings).encode())
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:12]
