@@ -1,6 +1,8 @@
 """The pipelines on an in-memory catalog: a corpus of three passages, answers by hand, a tiny random model."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,7 @@ from factalign.generation import SamplingConfig
 from factalign.parameters import Choice, EvaluationConfig, RetrieverConfig, TrainingConfig
 from factalign.pipelines import iterate
 from factalign.preference import PreferenceConfig
+from factalign.schemas import Passages, empty
 
 PROJECT = Path(__file__).resolve().parents[2]
 FACTS = {
@@ -122,6 +125,37 @@ def test_answers_become_labels_and_a_new_policy(run, responses):
     assert made["iter_1.policy"]["policy_id"] != made["base.policy"]["policy_id"]
     assert Path(made["iter_1.policy"]["model"]).is_dir()
     assert made["iter_1.training_log"][0]["step"] == 1
+
+
+@pytest.fixture
+def search_server():
+    """Knows `FACTS` and answers every query with all of them, as a ColBERT server does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            topk = [{"title": title, "text": text, "score": 1.0} for title, text in FACTS.items()]
+            self.wfile.write(json.dumps({"topk": topk}).encode())
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/search"
+        server.shutdown()
+
+
+def test_evidence_may_come_from_a_server_alone(run, responses, search_server):
+    remote = RetrieverConfig(name="http", options={"url": search_server}, passages_per_claim=4)
+    inputs = {"passages": empty(Passages), "params:retriever": remote, "iter_1.responses": responses}
+    made = run(["evaluation"], **inputs)
+    assert sorted(made["iter_1.found_passages"]["text"]) == sorted(FACTS.values())
+    assert set(made["iter_1.verdicts"]["passage_id"].dropna()) <= set(made["iter_1.found_passages"]["passage_id"])
+    scores = made["iter_1.response_scores"].set_index("response_id")
+    assert scores.loc["r0", "precision"] == 1
+    assert scores.loc["r1", "num_supported"] == 0
 
 
 def test_no_answers_give_empty_tables(run, responses):
