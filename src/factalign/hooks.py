@@ -63,6 +63,29 @@ class CheckParameters:
             )
 
 
+class AuditGate:
+    """Says before a run that trains whether the verifier behind its labels was audited, and was good enough."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+        """Warn, or with `audit.required` refuse."""
+        tags = {tag for node in pipeline.nodes for tag in node.tags}
+        if not {"evaluation", "training"} <= tags:
+            return
+        from factalign.factuality import audit_problem, load_verifier
+        from factalign.parameters import check_parameters
+
+        parameters = check_parameters(catalog.load("parameters"))
+        verifier = parameters.evaluation.verifier
+        table = catalog.load("audit.table") if catalog.exists("audit.table") else None
+        verifier_id = load_verifier(verifier.name, **verifier.options).verifier_id
+        problem = audit_problem(table, verifier_id, parameters.audit.min_recall_not_supported)
+        if problem and parameters.audit.required:
+            raise ValueError(f"audit.required: {problem}; see `kedro run --pipelines=audit`")
+        if problem:
+            logger.warning("Labels rest on trust: %s; see `kedro run --pipelines=audit`.", problem)
+
+
 class RunManifest:
     """Records what a run was made with, so that every number can be traced.
 
@@ -137,7 +160,7 @@ class PublishResult:
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
-        """Copy `report_….summary` and `report_….html` to `summary` and `report`, and print the table."""
+        """Copy `report_….summary` and `report_….html` to `summary` and `report`; print that table or an audit's."""
         # The outputs of the whole pipeline, not of the nodes that ran: a run that had nothing left to do prints too.
         for name in sorted(pipeline.all_outputs()):
             if name.startswith("report_") and name.endswith(".summary"):
@@ -147,6 +170,10 @@ class PublishResult:
                 catalog.save("summary", summary)
                 catalog.save("report", catalog.load(name.replace(".summary", ".html")))
                 print(format_table(summary))  # noqa: T201
+        if "audit.table" in pipeline.all_outputs():
+            from factalign.analysis import format_audit
+
+            print(format_audit(catalog.load("audit.table")))  # noqa: T201
 
 
 def _plain(value: Any) -> Any:

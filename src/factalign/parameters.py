@@ -80,6 +80,43 @@ class EvaluateConfig(_Parameters):
     resamples: Annotated[int, Field(ge=100)] = 5000
 
 
+class NamedFile(_Parameters):
+    """A file and what reports call it."""
+
+    name: str
+    path: str
+
+
+class LabelledSet(NamedFile):
+    """A file of labelled claims, and of which kind it is (`factuality.load_labelled`)."""
+
+    kind: str = "claims"
+
+
+class AuditConfig(_Parameters):
+    """What verifiers and claim extractors are audited against, and what a verifier must reach to be trained with.
+
+    Attributes:
+        claims: Labelled claims.
+        verifiers: Verifiers to compare with that of `evaluation`, which is always audited.
+        facts: Files of people's atomic facts in the format of FActScore, for the extractors.
+        extractors: Claim extractors to audit; none without `facts`.
+        match_threshold: The similarity from which on a claim says what a fact says.
+        resamples: Of the bootstrap behind the intervals.
+        required: Whether `iterate` refuses, rather than warns, where the verifier was not audited or not good enough.
+        min_recall_not_supported: The least share of unsupported claims that it must recognise, in every set.
+    """
+
+    claims: tuple[LabelledSet, ...] = ()
+    verifiers: tuple[Choice, ...] = ()
+    facts: tuple[NamedFile, ...] = ()
+    extractors: tuple[NamedChoice, ...] = (Choice(name="sentence"), Choice(name="clause"))
+    match_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    required: bool = False
+    min_recall_not_supported: Annotated[float, Field(ge=0, le=1)] = 0.7
+
+
 class BenchmarkConfig(_Parameters):
     """How policies are compared: the held-out split and the bootstrap behind the intervals."""
 
@@ -107,6 +144,7 @@ class Parameters(_Parameters):
     sampling: SamplingConfig
     evaluation: EvaluationConfig
     evaluate: EvaluateConfig
+    audit: AuditConfig
     distillation: DistillationConfig
     preference: PreferenceConfig
     training: TrainingConfig
@@ -132,7 +170,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
 
 
 def _check_names(parameters: Parameters) -> None:
-    from factalign.factuality import EXTRACTORS, VERIFIERS
+    from factalign.factuality import EXTRACTORS, LABELLED, VERIFIERS
     from factalign.generation import ENGINES
     from factalign.knowledge import CORPORA, RETRIEVERS
 
@@ -140,6 +178,12 @@ def _check_names(parameters: Parameters) -> None:
     RETRIEVERS.check(parameters.retriever.name)
     EXTRACTORS.check(parameters.evaluation.extractor.name)
     VERIFIERS.check(parameters.evaluation.verifier.name)
+    for labelled in parameters.audit.claims:
+        LABELLED.check(labelled.kind)
+    for verifier in parameters.audit.verifiers:
+        VERIFIERS.check(verifier.name)
+    for extractor in parameters.audit.extractors:
+        EXTRACTORS.check(extractor.name)
     ENGINES.check(parameters.sampling.engine)
     ENGINES.check(parameters.benchmark_sampling.engine)
     profile = parameters.training.accelerate_config

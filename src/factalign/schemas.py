@@ -123,6 +123,32 @@ class SyntheticClaims(Table):
     evidence: Series[object]
 
 
+class LabelledClaims(Table):
+    """Claims with the right label, to audit verifiers with; one that is left out of the audit has none.
+
+    `given_label` is that of the source. The claim is judged against what is retrieved under `topic` or, where there is
+    none, against the texts of `evidence`. Claims of one `group` hang together: they are resampled together.
+    """
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    labelled_set: Series[str]
+    text: Series[str]
+    evidence: Series[object]
+    topic: Series[str]
+    label: Series[str] = pa.Field(isin=LABELS[:3], nullable=True)
+    given_label: Series[str]
+    group: Series[str]
+
+
+class Judgements(Table):
+    """The verdicts of several verifiers on labelled claims."""
+
+    claim_id: Series[str]
+    verifier_id: Series[str]
+    label: Series[str] = pa.Field(isin=LABELS)
+    confidence: Series[float] = pa.Field(ge=0, le=1)
+
+
 class ResponseScores(Table):
     """Counts exclude duplicate claims. `precision` and what rests on it are missing where no claim was judged."""
 

@@ -4,7 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
-from factalign.hooks import CheckParameters, PublishResult, RunManifest
+from factalign.hooks import AuditGate, CheckParameters, PublishResult, RunManifest
 
 # Rounds and reports read artifacts of other namespaces on purpose; Kedro would warn of it at every start.
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters")
@@ -32,4 +32,4 @@ CONFIG_LOADER_ARGS = {
     },
 }
 
-HOOKS = (CheckParameters(ITERATIONS), RunManifest(PROJECT_PATH), PublishResult())
+HOOKS = (CheckParameters(ITERATIONS), AuditGate(), RunManifest(PROJECT_PATH), PublishResult())

@@ -97,7 +97,7 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
             go.Scatter(x=[None], y=[None], mode="markers", name=label, marker={"color": _COLOURS[role], "size": 10})
         )
     samples = summary["samples_per_prompt"]
-    _style(
+    style(
         figure,
         title="Held-out benchmark over iterations",
         subtitle=f"{summary['prompts']} prompts × {samples} samples, 95% bootstrap intervals over prompts. "
@@ -152,7 +152,7 @@ def training_figure(rows: Sequence[Mapping[str, Any]], title: str = "Training") 
         # Left, so that the panel's own legend has room on the right of the same line.
         figure.layout.annotations[index].update(x=x_domain[0], xanchor="left")
         legends.append((legend, x_domain[1], y_domain[1]))
-    _style(figure, title=title, subtitle=f"{len(steps)} logged steps", height=640)
+    style(figure, title=title, subtitle=f"{len(steps)} logged steps", height=640)
     for legend, x, y in legends:
         box = {"x": x, "y": y, "xanchor": "right", "yanchor": "bottom", "orientation": "h"}
         figure.update_layout({legend: box})
@@ -210,7 +210,8 @@ def _distance(upper: float | None, lower: float | None) -> float:
     return 0.0 if upper is None or lower is None else max(upper - lower, 0.0)
 
 
-def _style(figure: go.Figure, *, title: str, subtitle: str, height: int) -> None:
+def style(figure: go.Figure, *, title: str, subtitle: str, height: int) -> None:
+    """Give `figure` the look of all figures, with a title and a line below it; `height` in pixels."""
     figure.update_layout(
         template="plotly_white",
         title={

@@ -120,12 +120,12 @@ def render_report(
     parts = ["<h1>FactAlign report</h1>", _headline(summary), _html_table(summary)]
     for index, (heading, figure) in enumerate((figures or {}).items()):
         bundle = index == 0
-        parts.append(f"<h2>{_escape(heading)}</h2>")
+        parts.append(f"<h2>{escape(heading)}</h2>")
         parts.append(figure.to_html(full_html=False, include_plotlyjs=bundle, config={"displaylogo": False}))
     warnings = drift_warnings(summary, drift)
     parts.append("<h2>Side effects</h2>")
     if warnings:
-        items = "".join(f"<li>{_escape(text)}</li>" for text in warnings)
+        items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
         parts.append(f"<ul class='warnings'>{items}</ul>")
     else:
         parts.append("<p>None of the changes watched for excludes 0.</p>")
@@ -138,11 +138,16 @@ def render_report(
             "<mark class='no'>sentence</mark> with fewer; unmarked: nothing to check.</p>"
         )
         parts += [_html_example(example, last) for example in examples]
+    return html_page("FactAlign report", parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A page of `parts`, which are HTML already, in the style of all reports."""
     body = "\n".join(parts)
     return (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>FactAlign report</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><main>{body}</main></body></html>\n"
     )
 
@@ -195,7 +200,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
                 f"<b>{shown.label(summary['k'])} {shown.format(change['mean'], signed=True)}</b> "
                 f"(95% interval {low} to {high}{'' if is_resolved(change) else ', includes 0'})"
             )
-    against = f"{_escape(last['name'])} against the base: " + "; ".join(sentences) + ". " if sentences else ""
+    against = f"{escape(last['name'])} against the base: " + "; ".join(sentences) + ". " if sentences else ""
     return (
         f"<p>{against}{summary['prompts']} held-out prompts, {summary['samples_per_prompt']} samples each, "
         f"K = {summary['k']}, seed {summary['seed']}.</p>"
@@ -205,7 +210,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
 def _html_table(summary: Mapping[str, Any]) -> str:
     models, k = summary["models"], summary["k"]
     head = "".join(
-        f"<th>{_escape(model['name'])}</th>" + ("<th>Δ to base</th>" if index else "")
+        f"<th>{escape(model['name'])}</th>" + ("<th>Δ to base</th>" if index else "")
         for index, model in enumerate(models)
     )
     rows = []
@@ -217,7 +222,7 @@ def _html_table(summary: Mapping[str, Any]) -> str:
                 change = model["difference_to_base"][name]
                 style = " class='resolved'" if is_resolved(change) else ""
                 cells.append(f"<td{style}>{_html_cell(name, change, True)}</td>")
-        rows.append(f"<tr><th scope='row'>{_escape(metric(name).label(k))}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th scope='row'>{escape(metric(name).label(k))}</th>{''.join(cells)}</tr>")
     return (
         f"<div class='scroll'><table><thead><tr><th></th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -237,24 +242,24 @@ def _numbers(name: str, estimate: Mapping[str, float | None], signed: bool) -> l
 
 def _drift_table(drift: pd.DataFrame, last: str) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{_escape(row['pattern'])}</th><td>{row['base']:.0%}</td><td>{row['last']:.0%}</td></tr>"
+        f"<tr><th scope='row'>{escape(row['pattern'])}</th><td>{row['base']:.0%}</td><td>{row['last']:.0%}</td></tr>"
         for row in drift.to_dict("records")
     )
     return (
         "<h3>Most common supported claims</h3><div class='scroll'><table>"
         "<thead><tr><th>claim (_ is the topic)</th>"
-        f"<th>base</th><th>{_escape(last)}</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<th>base</th><th>{escape(last)}</th></tr></thead><tbody>{rows}</tbody></table></div>"
         "<p class='note'>Share of answers that make the claim.</p>"
     )
 
 
 def _html_example(example: Example, last: str) -> str:
     columns = "".join(
-        f"<div><h4>{_escape(name)}</h4><p class='note'>{_escape(answer.caption)}</p>"
+        f"<div><h4>{escape(name)}</h4><p class='note'>{escape(answer.caption)}</p>"
         f"<p dir='auto'>{_html_marked(answer)}</p></div>"
         for name, answer in (("base", example.before), (last, example.after))
     )
-    heading = f"<h3 dir='auto'>{_escape(_shorten(example.prompt))}</h3>"
+    heading = f"<h3 dir='auto'>{escape(_shorten(example.prompt))}</h3>"
     return f"<section>{heading}<div class='pair'>{columns}</div></section>"
 
 
@@ -264,17 +269,18 @@ def _html_marked(answer: MarkedText) -> str:
     for start, end, supported in answer.marks:
         if position <= start and end <= min(len(text), _SHOWN_CHARACTERS):
             style, title = ("yes", "mostly supported") if supported else ("no", "mostly not supported")
-            parts.append(_escape(text[position:start]))
-            parts.append(f"<mark class='{style}' title='{title}'>{_escape(text[start:end])}</mark>")
+            parts.append(escape(text[position:start]))
+            parts.append(f"<mark class='{style}' title='{title}'>{escape(text[start:end])}</mark>")
             position = end
-    return "".join(parts) + _escape(text[position:])
+    return "".join(parts) + escape(text[position:])
 
 
 def _shorten(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Untrusted text as HTML."""
     return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
 
 

@@ -1,0 +1,187 @@
+"""What a person reads about an audit of verifiers and claim extractors: a table, a figure, a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from factalign.analysis.drift import is_resolved
+from factalign.analysis.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, style
+from factalign.analysis.report import escape, html_page
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Table = Mapping[str, Any]
+TITLES = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "auroc": "AUROC",
+    "f1_supported": "F1 supported",
+    "precision_supported": "Precision supported",
+    "recall_supported": "Recall supported",
+    "precision_not_supported": "Precision not supported",
+    "recall_not_supported": "Recall not supported",
+    "ece": "Calibration error",
+    "kappa": "Cohen's κ",
+    "coverage": "Coverage",
+}
+FACT_TITLES = {
+    "recall": "Recall of facts",
+    "precision": "Precision of facts",
+    "f1": "F1",
+    "similarity": "Similarity",
+    "claims_per_sentence": "Claims per sentence",
+    "facts_per_sentence": "Facts per sentence",
+}
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
+_NAMES = {"supported": "supported", "not_supported": "not supported", "irrelevant": "irrelevant", "failed": "failed"}
+
+
+def format_audit(table: Table) -> str:
+    """Plain text for the log: the metrics of each verifier on each labelled set."""
+    lines: list[str] = []
+    for name, about in table["sets"].items():
+        lines.append(f"{name}: {about['claims']} claims in {about['groups']} groups")
+        results = _of(table["results"], name)
+        width = max(len(result["verifier_id"]) for result in results)
+        for metric, title in TITLES.items():
+            cells = [f"{_shown(result['metrics'][metric]):>{max(width, 20)}}" for result in results]
+            lines.append(f"  {title:<24}{'  '.join(cells)}")
+        lines.insert(-len(TITLES), " " * 26 + "  ".join(f"{r['verifier_id']:>{max(width, 20)}}" for r in results))
+    return "\n".join(lines)
+
+
+def render_audit(table: Table, extraction: Sequence[Table], figure: go.Figure) -> str:
+    """The audit as one HTML page that needs no network (plotly.js is part of it, about 4 MB).
+
+    Args:
+        table: What `factuality.audit_table` gave.
+        extraction: For each file and extractor `set`, `extractor` and `metrics` of `factuality.extraction_agreement`.
+        figure: What `audit_figure` gave.
+    """
+    parts = [
+        "<h1>Audit of verifiers</h1>",
+        f"<p class='note'>Against given labels. 95% bootstrap intervals over groups of claims, {table['resamples']} "
+        "resamples. A claim without a verdict agrees with no label and lowers coverage.</p>",
+    ]
+    for name, about in table["sets"].items():
+        results, differences = _of(table["results"], name), _of(table["differences"], name)
+        parts += [f"<h2>{escape(name)}</h2>", _about(about)]
+        parts.append(_rows({result["verifier_id"]: result["metrics"] for result in results}, TITLES))
+        if differences:
+            versus = {f"{each['first']} − {each['second']}": each["metrics"] for each in differences}
+            parts += ["<h3>Paired differences</h3>", _rows(versus, TITLES, signed=True)]
+            parts.append("<p class='note'>Bold: the interval excludes 0.</p>")
+    parts.append("<h2>Calibration and confusion</h2>")
+    parts.append(figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}))
+    for name in dict.fromkeys(row["set"] for row in extraction):
+        found = {row["extractor"]: row["metrics"] for row in _of(extraction, name)}
+        parts += [f"<h2>Claims against people's atomic facts: {escape(name)}</h2>", _rows(found, FACT_TITLES)]
+    return html_page("Audit of verifiers", parts)
+
+
+def audit_figure(table: Table) -> go.Figure:
+    """A row for each labelled set: reliability of all verifiers, then the confusion of each."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    sets = list(table["sets"])
+    verifiers = list(dict.fromkeys(result["verifier_id"] for result in table["results"]))
+    colours = {verifier: _COLOURS[index % len(_COLOURS)] for index, verifier in enumerate(verifiers)}
+    heads = ["<br>".join(wrap(part, 28)) for part in ("reliability", *verifiers)]
+    titles = [f"<b>{head}</b><br>{name}" for name in sets for head in heads]
+    figure = make_subplots(
+        rows=len(sets), cols=1 + len(verifiers), subplot_titles=titles, vertical_spacing=0.3 / len(sets)
+    )
+    for row, name in enumerate(sets, start=1):
+        ideal = go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": GREY}, showlegend=False)
+        figure.add_trace(ideal, row=row, col=1)
+        figure.update_xaxes(title_text="confidence", range=[0, 1.02], row=row, col=1)
+        figure.update_yaxes(title_text="share right", range=[0, 1.02], row=row, col=1)
+        for result in _of(table["results"], name):
+            verifier = result["verifier_id"]
+            bins = result["reliability"]
+            line = go.Scatter(
+                x=[each["confidence"] for each in bins],
+                y=[each["accuracy"] for each in bins],
+                customdata=[each["claims"] for each in bins],
+                mode="lines+markers",
+                name=verifier,
+                legendgroup=verifier,
+                showlegend=row == 1,
+                line={"color": colours[verifier], "width": 2},
+                marker={"size": [4 + 12 * (each["claims"] / _most(bins)) ** 0.5 for each in bins]},
+                hovertemplate="confidence %{x:.2f}, right %{y:.2f}, %{customdata} claims",
+            )
+            figure.add_trace(line, row=row, col=1)
+            column = 2 + verifiers.index(verifier)
+            figure.add_trace(_confusion(result["confusion"]), row=row, col=column)
+            figure.update_yaxes(autorange="reversed", row=row, col=column)
+    subtitle = (
+        "Left: of claims with that confidence, how many were right; marker size: claims. Right: given label by verdict."
+    )
+    style(figure, title="Audit of verifiers", subtitle=subtitle, height=380 * len(sets) + 130)
+    return figure
+
+
+def _confusion(counts: Mapping[str, Mapping[str, int]]) -> go.Heatmap:
+    """Shares of each given label, with counts written in."""
+    import plotly.graph_objects as go
+
+    rows = [list(row.values()) for row in counts.values()]
+    found = [_NAMES[label] for label in next(iter(counts.values()))]
+    return go.Heatmap(
+        x=found,
+        y=[_NAMES[label] for label in counts],
+        z=[[count / max(sum(row), 1) for count in row] for row in rows],
+        text=rows,
+        texttemplate="%{text}",
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, "white"], [1, BLUE]],
+        showscale=False,
+        hovertemplate="given %{y}, found %{x}: %{text} claims, %{z:.0%}<extra></extra>",
+    )
+
+
+def _of(rows: Sequence[Table], name: str) -> list[Table]:
+    return [row for row in rows if row["set"] == name]
+
+
+def _about(about: Table) -> str:
+    labels, left_out = (
+        ", ".join(f"{count} {escape(str(label))}" for label, count in about[key].items())
+        for key in ("labels", "left_out")
+    )
+    end = f" Left out: {left_out}." if left_out else ""
+    return f"<p>{about['claims']} claims in {about['groups']} groups: {labels}.{end}</p>"
+
+
+def _rows(columns: Mapping[str, Mapping[str, Table]], titles: Mapping[str, str], signed: bool = False) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = []
+    for metric, title in titles.items():
+        cells = "".join(_cell(estimates[metric], signed) for estimates in columns.values())
+        body.append(f"<tr><th scope='row'>{escape(title)}</th>{cells}</tr>")
+    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<div class='scroll'>{table}</div>"
+
+
+def _cell(estimate: Table, signed: bool) -> str:
+    resolved = " class='resolved'" if signed and is_resolved(estimate) else ""
+    value, _, rest = _shown(estimate, signed).partition(" ")
+    return f"<td{resolved}>{value} <small>{rest}</small></td>"
+
+
+def _shown(estimate: Table, signed: bool = False) -> str:
+    if estimate["value"] is None:
+        return "–"
+    sign = "+" if signed else ""
+    bounds = [estimate[key] for key in ("low", "high")]
+    return f"{estimate['value']:{sign}.3f} [{', '.join('–' if b is None else f'{b:{sign}.3f}' for b in bounds)}]"
+
+
+def _most(bins: Sequence[Table]) -> int:
+    return max((each["claims"] for each in bins), default=1)

@@ -1,0 +1,136 @@
+"""Claims that people have labelled, from files of several kinds, to audit verifiers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from factalign.ids import content_id
+from factalign.knowledge import json_objects
+from factalign.registry import Registry
+from factalign.schemas import LABELS, LabelledClaims
+
+GIVEN = {label: label for label in LABELS if label != "failed"}
+# What a source calls a label -> ours; None leaves the claim out of the audit.
+FACTCHECK = {
+    "completely-support": "supported",
+    "partially-support": None,
+    "refute": "not_supported",
+    "irrelevant": "not_supported",
+}
+WICE = {"supported": "supported", "partially_supported": "not_supported", "not_supported": "not_supported"}
+
+LABELLED: Registry[list[dict[str, Any]]] = Registry(
+    "kind of labelled claims",
+    {
+        "claims": "factalign.factuality.labelled:read_claims",
+        "factbook": "factalign.factuality.labelled:read_factbook",
+        "factcheck": "factalign.factuality.labelled:read_factcheck",
+        "wice": "factalign.factuality.labelled:read_wice",
+    },
+)
+
+
+def load_labelled(name: str, kind: str, path: str) -> pd.DataFrame:
+    """The `schemas.LabelledClaims` of a JSON-lines file.
+
+    Args:
+        name: What the audit calls this set.
+        kind: One of `LABELLED`, or "package.module:factory" of a function from a path to rows with `text`, `evidence`,
+            `topic`, `label`, `given_label` and `group`.
+        path: The file.
+
+    Raises:
+        ValueError: The file is missing, empty or malformed; the message names path, line and field.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"labelled claims {name!r}: no such file {path}")
+    rows = LABELLED.load(kind, path=path)
+    if not any(row["label"] for row in rows):
+        raise ValueError(f"{path}: no labelled claims")
+    for number, row in enumerate(rows):
+        row |= {"claim_id": content_id("labelled", name, number, row["text"]), "labelled_set": name}
+    return LabelledClaims.validate(pd.DataFrame(rows)[list(LabelledClaims.to_schema().columns)])
+
+
+def read_claims(path: str) -> list[dict[str, Any]]:
+    """Anybody's claims: `claim`, `label` (supported, not_supported or irrelevant) and either `evidence` (text or a list
+    of texts) or `topic` (evidence is then retrieved under it); optionally `group`, by default the topic or the claim.
+    """
+    return [
+        _row(record, where, label="label", labels=GIVEN, group=("group", "topic", "claim"))
+        for where, record in _objects(path)
+    ]
+
+
+def read_factbook(path: str) -> list[dict[str, Any]]:
+    """Claims about a `country`, to be judged against what is retrieved about it."""
+    return [
+        _row({**record, "topic": record.get("country")}, where, label="label", labels=GIVEN, group=("topic",))
+        for where, record in _objects(path)
+    ]
+
+
+def read_factcheck(path: str) -> list[dict[str, Any]]:
+    """Stances of evidence to claims in Factcheck-Bench (Wang et al. 2023, arXiv 2311.09000).
+
+    Evidence that supports a claim in part is left out: neither answer would be wrong.
+    """
+    return [_row(record, where, label="stance", labels=FACTCHECK, group=("claim",)) for where, record in _objects(path)]
+
+
+def read_wice(path: str) -> list[dict[str, Any]]:
+    """Wikipedia claims and the cited page in WiCE (Kamoi et al. 2023, arXiv 2303.01432): support in part is none.
+
+    The sentences of the page are one text, and the claims of an article one group.
+    """
+    rows = []
+    for where, record in _objects(path):
+        sentences, about = record.get("evidence"), record.get("meta")
+        if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+            raise ValueError(f"{where}: field 'evidence' must be a list of sentences, got {sentences!r:.200}")
+        article = about.get("claim_title", "") if isinstance(about, Mapping) else ""
+        flat = {**record, "evidence": " ".join(sentences), "group": article}
+        rows.append(_row(flat, where, label="label", labels=WICE, group=("group", "claim")))
+    return rows
+
+
+def _objects(path: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{path}, line {number}", record) for number, record in json_objects(Path(path))]
+
+
+def _row(
+    record: Mapping[str, Any], where: str, *, label: str, labels: Mapping[str, str | None], group: tuple[str, ...]
+) -> dict[str, Any]:
+    """A row of `LabelledClaims`; `group` names the fields that may hold the group, the first that is there does."""
+    if record.get(label) not in labels:
+        raise ValueError(f"{where}: field {label!r} must be one of {', '.join(labels)}, got {record.get(label)!r}")
+    text = _text(record, "claim", where)
+    given = record.get("evidence")
+    evidence = [given] if isinstance(given, str) else given
+    if evidence is None:
+        topic = _text(record, "topic", where, " (or 'evidence')")
+        evidence = []
+    elif isinstance(evidence, list) and all(isinstance(item, str) for item in evidence):
+        topic = ""
+        evidence = [item for item in evidence if item.strip()]
+    else:
+        raise ValueError(f"{where}: field 'evidence' must be text or a list of texts, got {given!r:.200}")
+    return {
+        "text": text,
+        "evidence": evidence,
+        "topic": topic,
+        "label": labels[record[label]],
+        "given_label": record[label],
+        "group": next(str(record[field]) for field in group if record.get(field)),
+    }
+
+
+def _text(record: Mapping[str, Any], field: str, where: str, instead: str = "") -> str:
+    value = record.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{where}: field {field!r}{instead} must be text that is not empty, got {value!r:.200}")
+    return value

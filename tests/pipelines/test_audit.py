@@ -1,0 +1,93 @@
+"""`kedro run --pipelines=audit` as a user starts it, and the gate in front of runs that train."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog, MemoryDataset
+
+from factalign.hooks import AuditGate
+from factalign.pipelines import iterate
+
+PROJECT = Path(__file__).resolve().parents[2]
+LABELLED = [
+    {"claim": "Chad is landlocked.", "label": "supported", "topic": "Chad"},
+    {"claim": "The capital of Chad is Paris.", "label": "not_supported", "topic": "Chad"},
+    {"claim": "The tower is 40 metres tall.", "label": "not_supported", "evidence": "The tower is red."},
+]
+
+
+def gate(parameters, recall=None, pipeline=None):
+    """Run the gate on an audit of `lexical` with this recall of not supported claims."""
+    values = {"parameters": parameters}
+    if recall is not None:
+        estimate = {"value": recall, "low": recall, "high": recall}
+        result = {"set": "mine", "verifier_id": "lexical-1-coverage=0.7", "metrics": {"recall_not_supported": estimate}}
+        values["audit.table"] = {"results": [result]}
+    catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
+    AuditGate().before_pipeline_run(pipeline or iterate.create_round("iter_1", previous="base"), catalog)
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    bootstrap_project(PROJECT)
+    with KedroSession.create(project_path=PROJECT) as session:
+        return session.load_context().config_loader["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("recall", "message"), [(None, "was never audited"), (0.5, "recognised only 50.0%"), (0.9, None)]
+)
+def test_a_run_that_trains_warns_or_refuses(parameters, caplog, recall, message):
+    with caplog.at_level(logging.WARNING):
+        gate(parameters, recall)
+    assert (message in caplog.text) if message else not caplog.text
+    required = {**parameters, "audit": {**parameters["audit"], "required": True}}
+    if message:
+        with pytest.raises(ValueError, match=rf"audit\.required: the verifier lexical.* {message}"):
+            gate(required, recall)
+    else:
+        gate(required, recall)
+
+
+def test_a_run_that_does_not_train_is_let_through(parameters, caplog):
+    required = {**parameters, "audit": {**parameters["audit"], "required": True}}
+    for stage in ("evaluation", "training"):
+        gate(required, pipeline=iterate.create_round("iter_1", previous="base").only_nodes_with_tags(stage))
+    gate(required, pipeline=SimpleNamespace(nodes=[]))
+    assert not caplog.text
+
+
+@pytest.mark.real
+def test_an_audit_from_the_command_line_and_the_gate_after_it(make_project):
+    project = make_project()
+    path = project.root / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in LABELLED), encoding="utf-8")
+
+    result = project.kedro("run", "--pipelines=audit")
+    assert result.returncode != 0
+    assert "audit.claims names no labelled claims" in " ".join(result.stdout.split())
+
+    refused = project.kedro("run", "--pipelines=iterate", "--env=test", "--params=audit.required=true")
+    assert refused.returncode != 0
+    assert "was never audited" in " ".join(refused.stdout.split())
+    assert not list((project.root / "data").rglob("responses.parquet"))
+
+    (project.root / "conf/local/parameters.yml").write_text(
+        "audit:\n  claims: [{name: mine, path: mine.jsonl}]\n"
+        "  verifiers: [{name: lexical, options: {coverage: 0.5}}]\n  resamples: 200\n"
+    )
+    result = project.kedro("run", "--pipelines=audit")
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "Recall not supported" in result.stdout
+    table = json.loads(project.newest("08_reporting/audit/table.json").read_text(encoding="utf-8"))
+    recall = {row["verifier_id"]: row["metrics"]["recall_not_supported"]["value"] for row in table["results"]}
+    assert recall == {"lexical-1-coverage=0.7": 1.0, "lexical-1-coverage=0.5": 1.0}
+    judgements = pd.read_parquet(project.newest("04_feature/audit/judgements.parquet"))
+    assert len(judgements) == 2 * len(LABELLED)
+    assert (project.root / "data/08_reporting/audit/report.html").stat().st_size > 1e6
