@@ -48,7 +48,7 @@ def fetch(
         timeout: Seconds after which a try without a whole answer is given up.
         attempts: Tries, with growing pauses (or the server's `Retry-After`, at most a minute) between them.
         pause: Seconds before the second try.
-        secret: Text that is taken out of messages, should the server repeat it.
+        secret: Text that is taken out of the answers, should the server repeat it, so that no message has it.
 
     Raises:
         FetchError: The server refused the request, or no try had a usable answer.
@@ -60,14 +60,14 @@ def fetch(
         try:
             deadline = time.monotonic() + timeout
             with _OPENER.open(asked, timeout=timeout) as reply:
-                return parse(_decode(_read(reply, deadline)))
+                return parse(_decode(_hide(_read(reply, deadline), secret)))
         except HTTPError as error:
-            problem = _hide(f"HTTP status {error.code}: {error.read(500).decode('utf-8', 'replace')}", secret)
+            problem = f"HTTP status {error.code}: {_excerpt(error, secret)}"
             if error.code not in _WORTH_RETRYING:
                 raise FetchError(f"{address} refused a request with {problem}") from None
             wait = _retry_after(error, wait)
         except (OSError, HTTPException, ValueError) as error:
-            problem = _hide(f"{type(error).__name__}: {error}", secret)
+            problem = f"{type(error).__name__}: {error}"
         if attempt < attempts:
             time.sleep(min(wait, _LONGEST_PAUSE_S))
     raise FetchError(f"{address} gave no usable answer in {attempts} tries; the last: {problem}")
@@ -107,6 +107,13 @@ def _decode(body: bytes) -> Any:
         raise ValueError(f"the answer is not JSON ({error}): {excerpt}") from None
 
 
+def _excerpt(error: HTTPError, secret: str) -> str:
+    try:
+        return _hide(error.read(1 << 16), secret).decode("utf-8", "replace")[:500]
+    except (OSError, HTTPException) as unread:
+        return f"(its body cannot be read: {unread})"
+
+
 def _retry_after(error: HTTPError, default: float) -> float:
     try:
         return max(float(error.headers.get("Retry-After", default)), 0.0)
@@ -114,5 +121,5 @@ def _retry_after(error: HTTPError, default: float) -> float:
         return default
 
 
-def _hide(message: str, secret: str) -> str:
-    return message.replace(secret, "…") if secret else message
+def _hide(body: bytes, secret: str) -> bytes:
+    return body.replace(secret.encode(), b"***") if secret else body

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import isfinite
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request
 
 from factalign.knowledge.remote import RemoteRetriever
+
+_LARGEST_SCORE = 1e300  # not NaN, not infinite, not an integer that no float can hold
 
 
 class HTTPRetriever(RemoteRetriever):
@@ -30,7 +31,7 @@ class HTTPRetriever(RemoteRetriever):
 def _passage(passage: Any) -> tuple[str, str, float | None]:
     fields = passage if isinstance(passage, dict) else {}
     title, text, score = fields.get("title") or "", fields.get("text"), fields.get("score")
-    number = score is None or (isinstance(score, int | float) and isfinite(score))
+    number = score is None or (isinstance(score, int | float) and abs(score) < _LARGEST_SCORE)
     if not (isinstance(text, str) and isinstance(title, str) and number):
         raise ValueError(f'a passage of "topk" is not {{"text": …}} with perhaps title and score: {str(passage)[:200]}')
     return title, text, score
