@@ -33,7 +33,7 @@ SNIPPETS = {
 
 @pytest.fixture
 def server():
-    """`server.script` maps a query to what its next requests get: (status or None, headers, body or seconds to hang)."""
+    """`server.script` maps a query to what its next requests see: status or None, headers, body or seconds to hang."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
