@@ -12,7 +12,7 @@ from factalign.factuality.chat import AnswerCache, CacheError, cache
 from factalign.factuality.chat.budget import Ledger, Tokens
 from factalign.factuality.chat.cache import cache_key
 from factalign.factuality.chat.config import Budget, Prices
-from factalign.factuality.chat.prompts import EXTRACTOR_OPENING, quote
+from factalign.factuality.chat.prompts import EXTRACTOR_OPENING, JUDGE_OPENING, quote
 from factalign.factuality.chat.replies import Answer, Reply, ReplyError, read_reply
 from factalign.factuality.llm_extractor import Decomposition
 from factalign.factuality.verifiers.llm import Judgement
@@ -100,11 +100,11 @@ def test_every_call_has_a_mark_of_its_own():
     assert len(set(marks)) == 3
 
 
-def test_the_extractors_example_is_a_valid_reply():
-    _, asked, reply = (message["content"] for message in EXTRACTOR_OPENING)
+@pytest.mark.parametrize(("opening", "kind"), [(JUDGE_OPENING, Judgement), (EXTRACTOR_OPENING, Decomposition)])
+def test_the_examples_are_valid_replies(opening, kind):
+    _, asked, reply = (message["content"] for message in opening)
     data = json.loads(asked.split("\n")[1])
-    answers = read_reply(reply, Reply[Decomposition], data["call"], len(data["sentences"]))
-    assert sum(not claim.checkable for answer in answers for claim in answer.claims) == 1
+    assert read_reply(reply, Reply[kind], data["call"], len(data.get("claims") or data["sentences"]))
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.1, "0.5", None, True])

@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 from chat_server import MALFORMED, ChatServer, quoted
 
-from factalign.factuality import EXTRACTORS, extract_claims, load_extractor
+from factalign.factuality import (
+    EXTRACTORS,
+    extract_claims,
+    load_extractor,
+    load_verifier,
+    score_responses,
+    verify_claims,
+)
 from factalign.schemas import Claims, Costs
 
 SENTENCES = ["Accra is its capital and gold is mined there.", "It is beautiful.", "It borders Togo and Benin."]
@@ -71,10 +78,36 @@ def test_a_rerun_makes_no_call(make, server):
     assert len(server.requests) == asked == 2
 
 
-@pytest.mark.parametrize("fault", [*MALFORMED, "500", "hang"])
+def test_what_no_verdict_can_be_had_for_lowers_coverage_and_nothing_else(make, server):
+    sentences, responses, prompts = tables(SENTENCES, SENTENCES[2:])
+    claims = extract_claims(sentences, responses, prompts, make())
+    titles = {"p0": "Accra is Ghana's capital", "p1": "Ghana: It borders Togo", "p2": "Ghana: Benin"}
+    passages = pd.DataFrame({"passage_id": titles.keys(), "title": "Ghana", "field": "", "text": titles.values()})
+    passages = passages.assign(aliases="[]", facts="[]")
+    evidence = pd.DataFrame(
+        [(claim_id, rank, key, 1.0) for claim_id in claims["claim_id"] for rank, key in enumerate(titles)],
+        columns=["claim_id", "rank", "passage_id", "score"],
+    )
+    chat = {"model": "m", "engine_options": {"base_url": server.url, "pause": 0.01}, "attempts": 4}
+
+    def verdicts():
+        return verify_claims(claims, evidence, passages, load_verifier("llm", chat=chat)).set_index(claims["text"])
+
+    expected = verdicts()
+    server.fault = lambda number, body: "400" if "gold" in body["messages"][-1]["content"] else None
+    found = verdicts()
+    assert found.loc["Ghana: gold is mined there", "label"] == "failed"
+    others = found["label"] != "failed"
+    pd.testing.assert_frame_equal(found[others], expected[others])
+    assert others.sum() == len(claims) - 1
+    responses = responses.assign(text="x", num_tokens=1)
+    scores = score_responses(responses, sentences, claims, found.reset_index(drop=True), k=2)
+    assert scores["coverage"].tolist() == [3 / 4, 1]
+    assert scores["num_failed"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("fault", [*(fault for fault in MALFORMED if fault != "wrong passage"), "500", "hang"])
 def test_passing_trouble_changes_no_claim(make, server, fault):
-    if fault == "wrong passage":
-        pytest.skip("no passages here")
     expected = make(chat={"cache": None}).extract(SENTENCES, ["Ghana"] * 3)
     first = len(server.requests)
     server.fault = lambda number, body: fault if number == first else None

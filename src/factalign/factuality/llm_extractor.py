@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from factalign.factuality.chat.client import ChatClient
 from factalign.factuality.chat.config import ChatConfig
@@ -36,7 +36,7 @@ class FoundClaim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    text: str = Field(min_length=1)
+    text: str
     checkable: bool
 
 

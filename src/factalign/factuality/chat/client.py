@@ -120,9 +120,9 @@ class ChatClient:
         )
 
     def _calls(self, pending: Mapping[str, Any], attempt: int) -> Iterator[_Call]:
-        size = max(self._task.per_call >> attempt, 1)
         for _, neighbours in groupby(pending, key=lambda key: self._task.group(pending[key])):
             group = list(neighbours)
+            size = max(min(self._task.per_call, len(group)) >> attempt, 1)
             for start in range(0, len(group), size):
                 keys = group[start : start + size]
                 if self._task.shuffled:
