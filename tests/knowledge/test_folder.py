@@ -5,7 +5,7 @@ from factalign.knowledge.splitting import split_text
 
 MARKDOWN = """\ufeffBefore any heading.
 
-# Ada Lovelace #
+# **Ada `Lovelace`** #
 
 Ada Lovelace was a mathematician.
 

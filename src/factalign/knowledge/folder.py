@@ -14,6 +14,7 @@ from factalign.knowledge.splitting import MAX_WORDS, named_pieces
 
 SUFFIXES = (".txt", ".md", ".markdown")
 _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+_EMPHASIS = re.compile(r"[*`]")
 _FENCE = re.compile(r"\s*(```|~~~)")
 
 
@@ -79,4 +80,5 @@ def _headings(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         if mark and fence in ("", mark[1]):
             fence = "" if fence else mark[1]
         heading = None if fence else _HEADING.match(line)
-        yield (len(heading[1]), heading[2]) if heading and heading[2] else (0, line)
+        name = _EMPHASIS.sub("", heading[2]) if heading else ""
+        yield (len(heading[1]), name) if heading and name else (0, line)
