@@ -26,7 +26,7 @@ class DistillationConfig(BaseModel):
     claims: int = Field(default=8000, ge=10)
     held_out_claims: int = Field(default=800, ge=10)
     epochs: int = Field(default=1, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    batch_tokens: int = Field(default=3072, ge=256)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_tokens: int = Field(default=1536, ge=256)
     window_words: int = Field(default=90, ge=20)
     seed: int = 0

@@ -47,7 +47,7 @@ _GROUPS = [[word.strip() for word in group.split("|")] for group in _SYNONYMS.sp
 _OTHERS = {word: [other for other in group if other != word] for group in _GROUPS for word in group}
 _WORDY = re.compile(r"\b(?:" + "|".join(sorted(map(re.escape, _OTHERS), key=len, reverse=True)) + r")\b")
 _OPENING = re.compile(
-    r"^(?P<opening>(?:In|On|At|During|After|Before|Since|By|For|From|Until|Under|With|According to|As of)\b[^,;:]{2,50})"
+    r"^(?P<opening>(?:In|On|At|During|After|Before|Since|By|For|From|Until|Under|With|According to)\b[^,;:]{2,50})"
     r", (?P<rest>.{20,})$"
 )
 _ADVERB = re.compile(
@@ -67,6 +67,7 @@ _OWN = re.compile(r"\b(?P<who>[A-Z][\w-]+(?: [A-Z][\w-]+){0,2})['’]s (?P<what>
 _DATE = re.compile(rf"\b(?P<month>{'|'.join(MONTHS)}) (?P<day>\d{{1,2}}), (?P<year>\d{{4}})\b")
 _GROUPED = re.compile(r"(?<![\w.,$])(?P<number>\d{1,3}(?:,\d{3}){1,4})(?![\d.,]*\d)")
 _DECIMAL = re.compile(r"(?<![\w.,])(?P<whole>\d{1,3})\.(?P<part>\d{1,3})(?=\s?(?:%|per ?cent|million|billion))")
+_TWICE = re.compile(r"\b(about|around|approximately|nearly) (?:about|around|approximately|nearly)\b", re.IGNORECASE)
 _PRONOUN = re.compile(r"^(?:He|She|It|They)\b(?=\s+(?!['’]))")
 _POSSESSIVE = re.compile(r"^(?:His|Her|Its|Their)\b")
 
@@ -122,7 +123,7 @@ def drop_phrase(text: str, rng: random.Random) -> str:
 
 
 def state_apposition(text: str, rng: random.Random) -> str:
-    """An apposition by itself: "Ada Lovelace, the daughter of Byron, wrote" becomes "Ada Lovelace is the daughter of Byron"."""
+    """An apposition alone: "Ada, the daughter of Byron, wrote" becomes: "Ada is the daughter of Byron"."""
     match = _APPOSITION.match(text)
     return f"{match['who']} is {match['what']}" if match else text
 
@@ -148,7 +149,8 @@ def write_date(text: str, rng: random.Random) -> str:
 def round_numbers(text: str, rng: random.Random) -> str:
     """Long numbers in words of size ("35.3 million"), or without separators; decimals to fewer digits."""
     text = _GROUPED.sub(lambda match: _size(match["number"], rng), text)
-    return _DECIMAL.sub(lambda m: _short(float(f"{m['whole']}.{m['part']}"), rng), text)
+    text = _DECIMAL.sub(lambda m: _short(float(f"{m['whole']}.{m['part']}"), rng), text)
+    return _TWICE.sub(r"\1", text)
 
 
 def _size(number: str, rng: random.Random) -> str:

@@ -22,9 +22,9 @@ from factalign.schemas import Passages, SyntheticClaims
 # Of 100 claims: told as it is; changed in the claim and in its evidence; in the claim alone; in the evidence
 # alone; the sentence taken out of the evidence; evidence from another place.
 KINDS = ("faithful", "consistent", "claim", "evidence", "removed", "elsewhere")
-SHARES = (30, 15, 18, 10, 12, 15)
+SHARES = (30, 15, 22, 10, 11, 12)
 DISTRACTORS = 3
-ENOUGH = 0.75  # share of a claim's words in evidence that should not support it, from which it might
+ENOUGH = 0.85  # share of a claim's words in evidence that should not support it, from which it might
 ATTEMPTS = 6  # draws per wanted claim
 
 

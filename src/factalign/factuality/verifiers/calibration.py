@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 FILE = "calibration.json"
+FLAT = 1e-6  # a scale of scores that tell nothing
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def load_calibration(folder: str | Path) -> Calibration:
 def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps: int = 100) -> Calibration:
     """The calibration of greatest likelihood, and the threshold of the best balanced accuracy under it.
 
-    Targets are Platt's smoothed ones (1999, section 2.2), so that separable data has a finite optimum.
+    Targets are Platt's smoothed ones (1999, section 2.2), so that separable data has a finite optimum. Scores
+    that are not higher for supported claims tell nothing: they get the share of supported claims for all.
 
     Args:
         logits: One a claim.
@@ -68,7 +72,7 @@ def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps
         steps: Newton steps at most.
 
     Raises:
-        ValueError: A class is missing, or the scores are not higher for supported claims.
+        ValueError: A class is missing.
     """
     x, y = np.asarray(logits, dtype=float), np.asarray(supported, dtype=bool)
     positive, negative = int(y.sum()), int((~y).sum())
@@ -86,11 +90,12 @@ def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps
         weights += step / max(1.0, float(np.abs(step).max()))  # far from the optimum a full step overshoots
         if np.abs(step).max() < 1e-8:
             break
-    if weights[0] <= 0:
-        raise ValueError("calibration: the scores are not higher for supported claims; the classifier learnt nothing")
+    if weights[0] <= FLAT:
+        logger.warning("the scores are no higher for supported claims than for others: the classifier learnt nothing")
+        return Calibration(FLAT, float(np.log(positive / negative)))
     scale = float(weights[0] / spread)
     fitted = Calibration(scale, float(weights[1] - scale * centre))
-    return Calibration(fitted.scale, fitted.offset, _best_threshold(fitted.probability(x), y))
+    return replace(fitted, threshold=_best_threshold(fitted.probability(x), y))
 
 
 def expected_calibration_error(confidence: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:
