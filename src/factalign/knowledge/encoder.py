@@ -52,9 +52,9 @@ class Encoder:
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype {dtype!r} of an encoder is not valid: float32 or bfloat16")
         source = bundled_folder() if model == BUNDLED else model
-        self._pooling = _pooling(source)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
+            self._pooling = _pooling(source)
             self._tokenizer = AutoTokenizer.from_pretrained(source)
             loaded = AutoModel.from_pretrained(source, dtype=getattr(torch, dtype), use_safetensors=True)
         except (OSError, ValueError) as error:
@@ -107,14 +107,14 @@ def _pooling(source: str) -> str:
     modules: Any = _config(source, "modules.json")
     unknown = {str(module.get("type")).rsplit(".", 1)[-1] for module in modules} - _MODULES
     if unknown:
-        raise ValueError(f"encoder {source!r}: modules.json has {sorted(unknown)[0]!r}; valid: {sorted(_MODULES)}")
+        raise ValueError(f"modules.json has {sorted(unknown)[0]!r}; valid: {sorted(_MODULES)}")
     config = _config(source, "1_Pooling/config.json")
     # The newer layout names the mode; the older one has a switch for each, such as pooling_mode_mean_tokens.
     prefix = "pooling_mode_"
     switched = [key.removeprefix(prefix).split("_token")[0] for key in config if key.startswith(prefix) and config[key]]
     mode = config.get("pooling_mode") or "+".join(switched) or "mean"
     if mode not in _POOLINGS:
-        raise ValueError(f"encoder {source!r}: pooling {mode!r} is not supported; valid: {', '.join(_POOLINGS)}")
+        raise ValueError(f"pooling {mode!r} is not supported; valid: {', '.join(_POOLINGS)}")
     return mode
 
 
