@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse, IncompleteRead
@@ -28,6 +29,33 @@ class _NoRedirect(request.HTTPRedirectHandler):
         return None
 
 
+class Pacer:
+    """Starts requests at a steady rate, and holds all of them back when the server asks for it.
+
+    Args:
+        per_minute: Requests that may start in a minute; None for no limit.
+    """
+
+    def __init__(self, per_minute: float | None = None) -> None:
+        if per_minute is not None and per_minute <= 0:
+            raise ValueError(f"requests_per_minute {per_minute} is not valid: it is above 0, or null for no limit")
+        self._gap = 60.0 / per_minute if per_minute else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Wait for the caller's turn."""
+        with self._lock:
+            start = max(time.monotonic(), self._next)
+            self._next = start + self._gap
+        time.sleep(max(start - time.monotonic(), 0.0))
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody start for `seconds`."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+
 _OPENER = request.build_opener(_NoRedirect)
 
 
@@ -39,6 +67,7 @@ def fetch(
     attempts: int = 4,
     pause: float = 1.0,
     secret: str = "",
+    pacer: Pacer | None = None,
 ) -> T:
     """What `parse` makes of the JSON that answers a request.
 
@@ -49,14 +78,17 @@ def fetch(
         attempts: Tries, with growing pauses (or the server's `Retry-After`, at most a minute) between them.
         pause: Seconds before the second try.
         secret: Text that is taken out of the answers, should the server repeat it, so that no message has it.
+        pacer: Says when a try may start; a server that answers 429 holds back all requests that share it.
 
     Raises:
         FetchError: The server refused the request, or no try had a usable answer.
     """
     address = asked.full_url.partition("?")[0]
     problem = ""
+    pacer = pacer or Pacer()
     for attempt in range(1, attempts + 1):
         wait = pause * 2 ** (attempt - 1)
+        pacer.wait()
         try:
             deadline = time.monotonic() + timeout
             with _OPENER.open(asked, timeout=timeout) as reply:
@@ -66,6 +98,8 @@ def fetch(
             if error.code not in _WORTH_RETRYING:
                 raise FetchError(f"{address} refused a request with {problem}") from None
             wait = _retry_after(error, wait)
+            if error.code == 429:
+                pacer.hold(min(wait, _LONGEST_PAUSE_S))
         except (OSError, HTTPException, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if attempt < attempts:
@@ -116,9 +150,10 @@ def _excerpt(error: HTTPError, secret: str) -> str:
 
 def _retry_after(error: HTTPError, default: float) -> float:
     try:
-        return max(float(error.headers.get("Retry-After", default)), 0.0)
+        seconds = float(error.headers.get("Retry-After", default))
     except ValueError:
         return default
+    return seconds if seconds >= 0 else default
 
 
 def _hide(body: bytes, secret: str) -> bytes:

@@ -124,6 +124,8 @@ def test_many_requests_at_once(engine):
         (200, {}, b'{"choices": [{"mess'),
         (200, {}, b'{"choices": []}'),
         (200, {}, b'{"choices": [{"message": {"content": "no usage"}, "finish_reason": "stop"}]}'),
+        (500, {"Content-Length": "999"}, b"cut off"),
+        (503, {"Retry-After": "nan"}, b""),
         (200, {}, b"[]"),
         (200, {}, b'{"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": []}'),
         (200, {}, [b" "] * 20),
@@ -147,7 +149,7 @@ def test_lasting_trouble_is_an_error_that_quotes_the_last_answer(server, engine)
 @pytest.mark.parametrize("status", [400, 401, 404])
 def test_a_refusal_is_not_tried_again_and_hides_the_key(server, engine, monkeypatch, status):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    server.script.append((status, {}, b"unknown parameter: top_k"))
+    server.script.append((status, {}, b"unknown parameter: top_k; your key is secret"))
     with pytest.raises(EngineError, match=f"{status}: unknown parameter: top_k") as caught:
         ask(engine(), top_k=5)
     assert "secret" not in str(caught.value)

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 from urllib import request
-from urllib.error import HTTPError
 
 from tqdm import tqdm
 
 from factalign.generation.engines import EngineError, Generation, Message, as_messages
-from factalign.generation.pacing import Pacer
 from factalign.generation.policies import PolicyHandle
-
-_WORTH_RETRYING = {408, 409, 429, 500, 502, 503, 504}
-_LONGEST_PAUSE_S = 60.0
-
-
-class _NoRedirect(request.HTTPRedirectHandler):
-    """A redirect would carry the API key to another host."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
+from factalign.http_json import FetchError, Pacer, check_url, fetch
 
 
 class OpenAIEngine:
@@ -62,22 +49,20 @@ class OpenAIEngine:
         requests_per_minute: float | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url {base_url!r} is not valid: it begins with http:// or https://")
         if handle["adapters"] and model is None:
             raise ValueError(
                 "the engine 'openai' cannot merge adapters: serve the merged policy, and give its name on the "
                 "server as the engine option `model`"
             )
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._url = check_url(base_url).rstrip("/") + "/chat/completions"
         self._model = model or handle["model"]
         self._headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(api_key_env):
-            self._headers["Authorization"] = f"Bearer {key}"
-        self._timeout, self._attempts, self._pause = timeout, attempts, pause
-        self._pacer = Pacer(requests_per_minute)
+        self._key = os.environ.get(api_key_env, "")
+        if self._key:
+            self._headers["Authorization"] = f"Bearer {self._key}"
+        pacer = Pacer(requests_per_minute)
+        self._patience: dict[str, Any] = {"timeout": timeout, "attempts": attempts, "pause": pause, "pacer": pacer}
         self._body = dict(body or {})
-        self._opener = request.build_opener(_NoRedirect)
 
     def generate(
         self,
@@ -156,60 +141,23 @@ class OpenAIEngine:
 
     def _complete(self, body: dict[str, Any]) -> Generation:
         post = request.Request(self._url, json.dumps(body).encode(), self._headers)
-        pause = self._pause
-        for attempt in range(1, self._attempts + 1):
-            wait = pause
-            self._pacer.wait()
-            try:
-                deadline = time.monotonic() + self._timeout
-                with self._opener.open(post, timeout=self._timeout) as reply:
-                    return _parse(_read(reply, deadline))
-            except HTTPError as error:
-                problem = f"HTTP status {error.code}: {error.read(500).decode('utf-8', 'replace')}"
-                if error.code not in _WORTH_RETRYING:
-                    raise EngineError(f"{self._url} refused a request with {problem}") from error
-                wait = min(_retry_after(error, pause), _LONGEST_PAUSE_S)
-                if error.code == 429:
-                    self._pacer.hold(wait)
-            except (OSError, HTTPException, ValueError) as error:
-                problem = f"{type(error).__name__}: {error}"
-            if attempt < self._attempts:
-                time.sleep(min(wait, _LONGEST_PAUSE_S))
-                pause *= 2
-        raise EngineError(f"{self._url} gave no usable answer in {self._attempts} tries; the last: {problem}")
+        try:
+            return fetch(post, _parse, **self._patience)
+        except FetchError as error:
+            # Not in the answers themselves: a local server's key may be an ordinary word.
+            raise EngineError(str(error).replace(self._key, "***") if self._key else str(error)) from None
 
 
-def _read(reply: HTTPResponse, deadline: float) -> bytes:
-    """The whole reply; TimeoutError where it drips in past `deadline`."""
-    parts = []
-    while part := reply.read1(1 << 16):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
-    if reply.length:  # `read1` does not complain of a connection that closed early
-        raise IncompleteRead(b"".join(parts), reply.length)
-    return b"".join(parts)
-
-
-def _parse(reply: bytes) -> Generation:
+def _parse(reply: Any) -> Generation:
     """The generation in a chat-completions reply; ValueError where it is not one."""
     try:
-        content = json.loads(reply)
-        choice = content["choices"][0]
+        choice, usage = reply["choices"][0], reply["usage"]
         text = choice["message"]["content"] or ""
-        num_tokens = int(content["usage"]["completion_tokens"])
-        prompt_tokens = int(content["usage"].get("prompt_tokens", 0))
+        num_tokens, prompt_tokens = int(usage["completion_tokens"]), int(usage.get("prompt_tokens", 0))
         reason = choice["finish_reason"]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        excerpt = reply[:200].decode("utf-8", "replace")
-        raise ValueError(f"the reply is not a chat completion ({type(error).__name__} {error}): {excerpt}") from error
+        problem = f"{type(error).__name__} {error}"
+        raise ValueError(f"the reply is not a chat completion ({problem}): {str(reply)[:200]}") from error
     if not isinstance(text, str):
         raise ValueError(f"the reply's message content is {type(text).__name__}, not text")
     return Generation(text, "length" if reason == "length" else "stop", num_tokens, prompt_tokens)
-
-
-def _retry_after(error: HTTPError, default: float) -> float:
-    try:
-        return max(float(error.headers.get("Retry-After", default)), 0.0)
-    except ValueError:
-        return default

@@ -95,7 +95,7 @@ class ChatClient:
                 number, cap = self.ledger.affordable(needs[done:])
                 if not number:
                     self._warn_of_budget(cap, len(calls) - done)
-                    return False
+                    break
                 for call, reply in self._stream(calls[done : done + number], attempt):
                     silent = silent and isinstance(reply, EngineError)
                     try:
@@ -110,7 +110,7 @@ class ChatClient:
                 done += number
         if problems:
             logger.warning("%s: %d calls failed; the last: %.300s", self._task.stage, len(problems), problems[-1])
-        return not silent
+        return done == len(calls) and not silent
 
     def _warn_of_budget(self, cap: str, unasked: int) -> None:
         logger.warning(

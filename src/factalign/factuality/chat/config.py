@@ -22,7 +22,8 @@ class Prices(_Options):
 class Budget(_Options):
     """What one stage (extraction, verification) of one run may spend; None is no limit.
 
-    A call is only made if what it may need at most still fits, its input estimated from its length.
+    A call is only made if what it may need at most still fits, its input estimated from its length. Tries that the
+    engine repeats after trouble on the line are one call, and cost what the answered one costs.
     """
 
     calls: int | None = Field(default=None, ge=0)
