@@ -38,6 +38,8 @@ def test_the_stages_are_registered(catalog):
         "preference",
         "training",
         "benchmarking",
+        "evaluate",
+        "audit",
         "iterate",
     }
     assert stages <= set(pipelines)
@@ -53,7 +55,8 @@ def test_a_round_starts_from_the_policy_of_the_round_before(catalog):
 def test_every_table_of_the_catalog_is_validated(catalog):
     unchecked = {
         name
-        for name in pipelines["iterate"].datasets()
+        for pipeline in pipelines.values()
+        for name in pipeline.datasets()
         if type(catalog.get(name)).__name__ == "TableDataset" and name not in catalog.validator_specs
     }
     assert not unchecked

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from factalign.bootstrap import CONFIDENCE, bootstrap_mean, prompt_means
-from factalign.factuality.claims import extract_claims
+from factalign.factuality.claims import ClaimExtractor, extract_claims
 from factalign.factuality.given import Given, read_responses
 from factalign.factuality.metrics import GAMMA, factscore
 from factalign.factuality.scoring import score_responses, score_sentences
@@ -86,7 +86,7 @@ def evaluate(
     *,
     corpus: str | pd.DataFrame = "factbook",
     retriever: str | Retriever = "bm25",
-    extractor: str = "clause",
+    extractor: str | ClaimExtractor = "clause",
     verifier: str | Verifier = "lexical",
     k: int = 4,
     passages_per_claim: int = 20,
@@ -98,7 +98,7 @@ def evaluate(
         corpus: A name of `CORPORA`, a file of records with title and text, or a `schemas.Passages` table.
         retriever: A name of `RETRIEVERS`, or a retriever that `load_retriever(name, **options)` made; the corpus is
             indexed here, in a temporary folder.
-        extractor: A name of `EXTRACTORS`.
+        extractor: A name of `EXTRACTORS`, or an extractor that `load_extractor(name, **options)` made.
         verifier: A name of `VERIFIERS`, or a verifier that `load_verifier(name, **options)` made.
         k: The K of F1@K: supported claims that count as a complete answer.
         passages_per_claim: How many passages a claim is judged against.

@@ -93,7 +93,7 @@ def read_wice(path: str) -> list[dict[str, Any]]:
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
             raise ValueError(f"{where}: field 'evidence' must be a list of sentences, got {sentences!r:.200}")
         article = about.get("claim_title", "") if isinstance(about, Mapping) else ""
-        flat = {**record, "evidence": " ".join(sentences), "group": article}
+        flat = {**record, "evidence": "\n".join(sentences), "group": article}
         rows.append(_row(flat, where, label="label", labels=WICE, group=("group", "claim")))
     return rows
 

@@ -35,7 +35,7 @@ TILES = {
     "supported_claims": "Supported",
     "response_ratio": "Responding",
 }
-SHOWN_EVIDENCE = 5
+SHOWN_EVIDENCE = 3
 
 
 def render_page(evaluation: Evaluation, summary: Mapping[str, Any]) -> str:

@@ -1,0 +1,125 @@
+"""Claims per CPU-second of each offline verifier, end to end from the text of responses.
+
+`python -m tests.benchmarks.bench_evaluate [--distilled FOLDER]` writes data/08_reporting/bench/evaluate.json.
+
+The corpus is the World Factbook, its index ready; the responses are the five of docs/examples, rewritten for 40
+countries by exchanging the name. Each repeat is a process of its own, since verifiers remember passages that they have
+read. There is no peer to run beside it: FActScore and SAFE need a chat model behind an API. So the peer of every
+verifier but `lexical` is `lexical`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+OUTPUT = PROJECT / "data/08_reporting/bench/evaluate.json"
+COUNTRIES = 40
+PACKAGES = ("numpy", "pandas", "bm25s", "nltk", "torch", "transformers")
+
+
+def responses(names: list[str]) -> list[dict[str, str]]:
+    """The example responses, each about every name."""
+    lines = (PROJECT / "docs/examples/responses.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [
+        {"topic": name, **{key: row[key].replace(row["topic"], name) for key in ("prompt", "response")}}
+        for row in rows
+        for name in names
+    ]
+
+
+def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """CPU-seconds of each step, and what they were spent on."""
+    from factalign.factuality import (
+        extract_claims,
+        load_verifier,
+        read_responses,
+        retrieve_evidence,
+        score_responses,
+        split_responses,
+        verify_claims,
+    )
+    from factalign.knowledge import load_corpus, load_retriever, topics
+
+    passages, retriever, verifier = load_corpus("factbook"), load_retriever("bm25"), load_verifier(name, **options)
+    names = topics(passages)[::3][:COUNTRIES]
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, function: Any, *arguments: Any) -> Any:
+        started = time.process_time()
+        result = function(*arguments)
+        seconds[step] = time.process_time() - started
+        return result
+
+    with tempfile.TemporaryDirectory() as folder:
+        retriever.build(passages, folder)
+        prompts, answers = timed("read", read_responses, responses(names))
+        sentences = timed("sentences", split_responses, answers)
+        claims = timed("claims", extract_claims, sentences, answers, prompts)
+        evidence, _ = timed("evidence", retrieve_evidence, claims, answers, prompts, retriever, 20)
+    verdicts = timed("verdicts", verify_claims, claims, evidence, passages, verifier)
+    timed("scores", lambda: score_responses(answers, sentences, claims, verdicts, k=4))
+    total = sum(seconds.values())
+    return {
+        "claims": len(claims),
+        "responses": len(answers),
+        "seconds": seconds,
+        "claims_per_second": len(claims) / total,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--distilled", help="folder of a distilled verifier, to measure it and the ensemble as well")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--once", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.once:
+        sys.stdout.write(json.dumps(measure(*json.loads(arguments.once))))
+        return
+    verifiers: dict[str, dict[str, Any]] = {"lexical": {}}
+    if arguments.distilled:
+        distilled = {"name": "distilled", "options": {"path": arguments.distilled}}
+        verifiers |= {"distilled": distilled["options"], "ensemble": {"members": [{"name": "lexical"}, distilled]}}
+    results = []
+    for name, options in verifiers.items():
+        command = [sys.executable, "-m", "tests.benchmarks.bench_evaluate", "--once", json.dumps([name, options])]
+        runs = [
+            json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True).stdout)
+            for _ in range(arguments.repeats)
+        ]
+        speeds = sorted(run["claims_per_second"] for run in runs)
+        ours, peer = speeds[len(speeds) // 2], results[0]["ours"] if results else None
+        results.append(
+            {
+                "name": f"evaluate: claims per CPU-second, {name}",
+                "ours": ours,
+                "peer": peer,
+                "ratio": ours / peer if peer else None,
+                "interval": [speeds[0], speeds[-1]],
+                "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+                "versions": {package: version(package) for package in PACKAGES},
+                "details": {
+                    "peer": "lexical" if peer else None,
+                    "interval": "least and most of the runs",
+                    "runs": runs,
+                },
+            }
+        )
+        sys.stdout.write(f"{name}: {ours:.0f} claims per CPU-second [{speeds[0]:.0f}, {speeds[-1]:.0f}]\n")
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(results, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
