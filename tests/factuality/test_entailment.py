@@ -11,7 +11,7 @@ from factalign.factuality.verifiers.calibration import (
     fit_calibration,
     load_calibration,
 )
-from factalign.factuality.verifiers.entailment import token_batches
+from factalign.factuality.verifiers.classifiers import token_batches
 from factalign.factuality.verifiers.windows import cut_windows, most_alike
 
 TEXTS = [

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from factalign.factuality.distillation.config import DistillationConfig
 from factalign.factuality.distillation.perturbing import Perturber
-from factalign.factuality.distillation.statements import Reader, Statement, topic_of
+from factalign.factuality.distillation.reading import Reader, topic_of
+from factalign.factuality.distillation.statements import Statement
 from factalign.ids import content_id
 from factalign.knowledge import load_retriever, stems
 from factalign.schemas import Passages, SyntheticClaims

@@ -20,7 +20,8 @@ from factalign.factuality.distillation.config import DistillationConfig
 from factalign.factuality.distillation.grounding import IGNORED, GroundingHead, grounding_targets
 from factalign.factuality.distillation.synthesis import synthesise_claims
 from factalign.factuality.verifiers.calibration import Calibration, expected_calibration_error, fit_calibration
-from factalign.factuality.verifiers.entailment import EntailmentVerifier, best_device, best_dtype, token_batches
+from factalign.factuality.verifiers.classifiers import best_device, best_dtype, token_batches
+from factalign.factuality.verifiers.entailment import EntailmentVerifier
 from factalign.knowledge.encoder import BUNDLED, bundled_folder
 
 logger = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FILE = "calibration.json"
 FLAT = 1e-6  # a scale of scores that tell nothing
@@ -60,7 +60,7 @@ def load_calibration(folder: str | Path) -> Calibration:
         raise ValueError(f"{path}: must be a JSON object with scale, offset and threshold: {error}") from error
 
 
-def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps: int = 100) -> Calibration:
+def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100) -> Calibration:
     """The calibration of greatest likelihood, and the threshold of the best balanced accuracy under it.
 
     Targets are Platt's smoothed ones (1999, section 2.2), so that separable data has a finite optimum. Scores
@@ -98,7 +98,7 @@ def fit_calibration(logits: Sequence[float], supported: Sequence[bool], *, steps
     return replace(fitted, threshold=_best_threshold(fitted.probability(x), y))
 
 
-def expected_calibration_error(confidence: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:
+def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
     """Mean gap between confidence and accuracy over `bins` equal bins of confidence, weighted by their
     claims (Guo et al. 2017); NaN without claims.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,15 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from factalign.factuality.claims import with_topic
 from factalign.factuality.verifiers import Evidence, Pair, Verdict
 from factalign.factuality.verifiers.calibration import load_calibration
+from factalign.factuality.verifiers.classifiers import (
+    best_device,
+    best_dtype,
+    fingerprint,
+    load_classifier,
+    supported_index,
+    token_batches,
+)
 from factalign.factuality.verifiers.windows import cut_windows, most_alike
 
 VERSION = 1
-SUPPORTED_NAMES = frozenset(("entailment", "entails", "entailed", "supported", "support", "supports"))
 SPECIAL_TOKENS = 4  # the most that a tokenizer puts around and between two texts
 
 
@@ -65,8 +70,8 @@ class EntailmentVerifier:
         revision: str | None = None,
     ) -> None:
         self._device = torch.device(best_device() if device == "auto" else device)
-        self._tokenizer, self._model = _load(str(model), revision)
-        self._supported = _supported_index(self._model.config.id2label, supported_label, model)
+        self._tokenizer, self._model = load_classifier(str(model), revision)
+        self._supported = supported_index(self._model.config.id2label, supported_label, model)
         stored = bool(getattr(self._model.config, "claim_first", False))
         self._claim_first = stored if claim_first is None else claim_first
         calibration = load_calibration(model)
@@ -84,7 +89,7 @@ class EntailmentVerifier:
                 f"(window_tokens), or max_windows is below 1"
             )
         settings = (self._supported, self._claim_first, calibration, window_tokens, max_windows)
-        digest = _fingerprint(self._model.state_dict(), settings)
+        digest = fingerprint(self._model.state_dict(), settings)
         self._verifier_id = f"entailment-{VERSION}-{Path(model).name}-{digest}"
         self._model.to(self._device, best_dtype(self._device) if dtype == "auto" else getattr(torch, dtype))
         self._cut = lru_cache(maxsize=50_000)(self._cut_text)
@@ -116,7 +121,7 @@ class EntailmentVerifier:
         units = [list(self._units(claim, evidence)) for claim, evidence in pairs]
         texts = {text: number for number, text in enumerate(dict.fromkeys(t for row in units for t, _ in row))}
         scores = self._score(list(texts))
-        best = []
+        best: list[tuple[float, int | None]] = []
         for row in units:
             known = [(float(scores[texts[text]]), index) for text, index in row]
             best.append(max(known, key=lambda item: item[0], default=(float("-inf"), None)))
@@ -124,7 +129,7 @@ class EntailmentVerifier:
 
     def _units(self, claim: str, evidence: Sequence[str | Evidence]) -> Iterator[tuple[tuple[str, str], int]]:
         """(claim, window) to read, and the position of each window's evidence."""
-        claim = claim[: 20 * self._claim_tokens + 1]  # longer than any claim that can be read; keeps this linear
+        claim = _clean(claim[: 20 * self._claim_tokens + 1])  # more than can be read; keeps this linear
         if (
             not 0
             < len(self._tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"])
@@ -163,64 +168,10 @@ def load_distilled(path: str | Path, **options: Any) -> EntailmentVerifier:
     return EntailmentVerifier(path, **options)
 
 
-def token_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Positions in order of length, in batches of at most `budget` tokens with padding (at least one row)."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        count = max(1, budget // int(max(lengths[order[start]], 1)))
-        yield order[start : start + count]
-        start += count
-
-
 def _text(item: str | Evidence) -> str:
-    return item if isinstance(item, str) else with_topic(item.text, item.title)
+    return _clean(item if isinstance(item, str) else with_topic(item.text, item.title))
 
 
-def _load(model: str, revision: str | None) -> tuple[Any, Any]:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-        classifier, report = AutoModelForSequenceClassification.from_pretrained(
-            model, revision=revision, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{model}: no classifier in safetensors could be loaded: {error}") from error
-    if report["missing_keys"]:
-        raise ValueError(
-            f"{model}: not a trained classifier, its weights lack {', '.join(sorted(report['missing_keys']))}"
-        )
-    return tokenizer, classifier.eval()
-
-
-def _supported_index(names: dict[int, str], wanted: str | None, model: str | Path) -> int:
-    by_name = {str(name).lower(): int(index) for index, name in names.items()}
-    found = [by_name[name] for name in by_name if name == wanted.lower()] if wanted else []
-    if not wanted:
-        found = [by_name[name] for name in by_name.keys() & SUPPORTED_NAMES]
-    if len(found) != 1:
-        what = f"has no label {wanted!r}" if wanted else "does not tell which of its labels means 'supported'"
-        raise ValueError(f"{model}: it {what}; set supported_label to one of: {', '.join(map(str, names.values()))}")
-    return found[0]
-
-
-def best_device() -> str:
-    """A GPU where there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def best_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it fast, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = (
-        getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() or getattr(torch.cpu, "_is_amx_tile_supported", bool)()
-    )
-    return torch.bfloat16 if fast else torch.float32
-
-
-def _fingerprint(state: dict[str, torch.Tensor], settings: object) -> str:
-    digest = hashlib.sha256(repr(settings).encode())
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()[:12]
+def _clean(text: str) -> str:
+    """Without lone surrogates, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
