@@ -30,7 +30,7 @@ def make(server, tmp_path):
     def build(**options):
         chat = {
             "model": "m",
-            "engine_options": {"base_url": server.url, "pause": 0.01, "timeout": 0.3},
+            "engine_options": {"base_url": server.url, "pause": 0.01},
             "cache": tmp_path / "llm.sqlite",
         }
         return load_extractor("llm", chat=chat | options.pop("chat", {}), **options)
@@ -106,7 +106,7 @@ def test_what_no_verdict_can_be_had_for_lowers_coverage_and_nothing_else(make, s
     assert scores["num_failed"].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("fault", [*(fault for fault in MALFORMED if fault != "wrong passage"), "500", "hang"])
+@pytest.mark.parametrize("fault", [*(fault for fault in MALFORMED if fault != "wrong passage"), "500", "closed"])
 def test_passing_trouble_changes_no_claim(make, server, fault):
     expected = make(chat={"cache": None}).extract(SENTENCES, ["Ghana"] * 3)
     first = len(server.requests)

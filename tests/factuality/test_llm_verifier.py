@@ -1,16 +1,22 @@
 """The LLM judge, over HTTP, against a server that misbehaves."""
 
 import random
+import re
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
+import yaml
 from chat_server import DECORATED, MALFORMED, TRANSPORT_FAULTS, ChatServer, quoted
 
-from factalign.factuality import Evidence, Verdict, load_verifier
+from factalign.factuality import Evidence, Verdict, load_extractor, load_verifier
+from factalign.factuality.chat import ChatConfig
 from factalign.factuality.verifiers.llm import LONGEST_CLAIM
+from factalign.parameters import EvaluationConfig
 from factalign.schemas import Costs
 
+HASTE = {"timeout": 0.3}  # less than the server hangs
 FACTS = {
     "Ghana": ["Accra is the capital of Ghana", "Gold is mined in Ghana", "Ghana borders Togo"],
     "Nepal": ["Kathmandu is the capital of Nepal", "Nepal borders India", "Tea is grown in Nepal"],
@@ -40,7 +46,7 @@ def make(server, tmp_path):
     def build(cache="llm.sqlite", engine=(), **options):
         chat = {
             "model": "test/judge",
-            "engine_options": {"base_url": server.url, "pause": 0.01, "timeout": 0.3, "attempts": 12, **dict(engine)},
+            "engine_options": {"base_url": server.url, "pause": 0.01, "timeout": 20.0, "attempts": 12, **dict(engine)},
             "cache": cache and tmp_path / cache,
             "batch_size": 4,
         }
@@ -109,7 +115,7 @@ def test_passing_trouble_changes_no_verdict(make, server, fault):
     expected = make(cache=None).verify(pairs)
     server.requests.clear()
     server.fault = lambda number, body: fault if number == 0 else None
-    assert make().verify(pairs) == expected
+    assert make(engine=HASTE if fault == "hang" else {}).verify(pairs) == expected
     assert len(server.requests) > 2
 
 
@@ -145,7 +151,7 @@ def test_thirty_percent_of_faults_lose_no_verdict(make, server):
         return injected[-1]
 
     server.fault = fault
-    verifier = make(claims_per_call=4, chat={"attempts": 8})
+    verifier = make(claims_per_call=4, chat={"attempts": 8}, engine=HASTE)
     assert verifier.verify(pairs) == expected
     assert verifier.costs(1, 120).iloc[0]["failed_items"] == 0
     assert sum(map(bool, injected)) >= 5
@@ -313,3 +319,15 @@ def test_a_file_that_is_no_cache_is_refused_at_once(make, tmp_path):
         with pytest.raises(ValueError, match=rf"{name}.*{problem}.*move this one away"):
             make(cache=name)
     assert (tmp_path / "a.sqlite").read_bytes() == b"not a database" * 100
+
+
+def test_the_documented_configuration_is_valid():
+    text = (Path(__file__).parents[2] / "docs" / "llm.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    evaluation = EvaluationConfig.model_validate(yaml.safe_load(example)["evaluation"])
+    for choice in (evaluation.extractor, evaluation.verifier):
+        assert choice.name == "llm"
+        ChatConfig.model_validate(choice.options["chat"])
+        without_cache = {**choice.options, "chat": {**choice.options["chat"], "cache": None}}
+        load = load_extractor if choice is evaluation.extractor else load_verifier
+        assert load("llm", **without_cache).costs(0, 0)["calls"].tolist() == [0]
