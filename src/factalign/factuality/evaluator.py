@@ -20,6 +20,7 @@ from factalign.factuality.topics import topics_of
 from factalign.factuality.verification import retrieve_evidence, verify_claims
 from factalign.factuality.verifiers import Verifier, load_verifier
 from factalign.knowledge import CORPORA, Retriever, load_corpus, load_retriever
+from factalign.schemas import Passages
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ def evaluate(
 
     Args:
         responses: Rows, a table or a file, as in `read_responses`: prompt, response, optionally topic.
-        corpus: A name of `CORPORA`, a file of records with title and text, or a `schemas.Passages` table.
+        corpus: A name of `CORPORA`, a file of records with title and text, a folder of documents, or a
+            `schemas.Passages` table.
         retriever: A name of `RETRIEVERS`, or a retriever that `load_retriever(name, **options)` made; the corpus is
             indexed here, in a temporary folder.
         extractor: A name of `EXTRACTORS`, or an extractor that `load_extractor(name, **options)` made.
@@ -150,7 +152,7 @@ def warn_of_topics(
 
 def _load_passages(corpus: str | pd.DataFrame) -> pd.DataFrame:
     if isinstance(corpus, pd.DataFrame):
-        return corpus
+        return Passages.validate(corpus)
     if corpus in CORPORA.entries or not Path(corpus).exists():
         return load_corpus(corpus)
     return load_corpus("table", path=corpus)
