@@ -55,7 +55,7 @@ def test_ties_keep_the_order_of_the_table(tmp_path, passages):
 
 
 def test_scores_are_those_of_bm25s(tmp_path):
-    """bm25s adds up whole posting lists, where we prune; on text whose words are as unequal as those of a language."""
+    """On text whose words are as unequal as those of a language."""
     rng = np.random.default_rng(0)
     chances = 1 / (np.arange(3000) + 2.7)
     words = np.array([f"w{number}x" for number in range(3000)])

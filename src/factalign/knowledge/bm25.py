@@ -18,16 +18,8 @@ from factalign.knowledge.retrievers import Hit, best, check_k
 from factalign.knowledge.text import stems
 from factalign.knowledge.topic_rows import TopicRows, in_topic_order, save_rows
 
-# Sums of a query's scores in float32 differ by far less than this share from the exact ones.
-_SLACK = 1e-3
-
-
-class _Postings(NamedTuple):
-    """The rows (ascending) that hold a word, the word's score in each, and what no score exceeds."""
-
-    rows: NDArray[np.int32]
-    scores: NDArray[np.float32]
-    limit: float
+# The rows that hold a word, ascending, and its score in each.
+_Postings = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 class _Words(NamedTuple):
@@ -52,7 +44,7 @@ class BM25Retriever:
 
     def __init__(self, k1: float = 1.2, b: float = 0.5) -> None:
         self.k1, self.b = k1, b
-        self._index: Any = None
+        self._arrays: tuple[NDArray[Any], ...] = ()
 
     def build(self, passages: pd.DataFrame, directory: str | Path) -> None:
         """See `Retriever.build`."""
@@ -69,11 +61,14 @@ class BM25Retriever:
     def load(self, directory: str | Path) -> None:
         """See `Retriever.load`."""
         self._rows = TopicRows(directory, "bm25")
-        self._index = bm25s.BM25.load(str(directory), mmap=True, load_corpus=False, load_vocab=True)
+        index = bm25s.BM25.load(str(directory), mmap=True, load_corpus=False, load_vocab=True)
+        self._vocabulary: dict[str, int] = index.vocab_dict
+        # Plain views of the mapped files: slices of `memmap` are slower.
+        self._arrays = tuple(np.asarray(index.scores[name]) for name in ("indptr", "indices", "data"))
 
     def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
         """See `Retriever.search`. An unknown topic has no passages, hence no hits."""
-        if self._index is None:
+        if not self._arrays:
             raise ValueError("the bm25 retriever has no index: call build or load first")
         check_k(k)
         return [self._search(query, topic, k) for query, topic in zip(queries, topics, strict=True)]
@@ -89,19 +84,18 @@ class BM25Retriever:
         return [Hit(ids[low + row], score) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)]
 
     def _postings(self, words: set[str], low: int, high: int) -> list[_Postings]:
-        """Postings of the words that occur in rows `low` to `high`, rarest word first; rows count from
-        `low`.
-        """
-        index, found = self._index.scores, []
-        for token in sorted(self._index.vocab_dict[word] for word in words & self._index.vocab_dict.keys()):
-            start, end = index["indptr"][token : token + 2].tolist()
-            rows = index["indices"][start:end]
-            first, last = np.searchsorted(rows, (low, high)).tolist()
-            if first < last:
-                # A score is the idf times a saturated count below 1.
-                limit = float(_idf(np.array(end - start), len(self._rows.passage_ids)))
-                found.append(_Postings(rows[first:last] - low, index["data"][start + first : start + last], limit))
-        return sorted(found, key=lambda postings: -postings.limit)
+        """For each word the rows from `low` to `high` that hold it, counted from `low`, and its score in each."""
+        indptr, indices, data = self._arrays
+        result = []
+        # A fixed order, so that sums are rounded in the same way in every run.
+        for token in sorted(self._vocabulary[word] for word in words & self._vocabulary.keys()):
+            start, end = indptr[token : token + 2].tolist()
+            if high - low < len(self._rows.passage_ids):
+                first, last = np.searchsorted(indices[start:end], (low, high)).tolist()
+                start, end = start + first, start + last
+            rows = indices[start:end]
+            result.append((rows - low if low else rows, data[start:end]))
+        return result
 
 
 def _words(texts: Iterable[str]) -> _Words:
@@ -133,41 +127,21 @@ class _Index(bm25s.BM25):
         columns, indices = np.divmod(pairs[first], rows)
         texts = np.bincount(columns)
         length_norm = (self.k1 * (1 - self.b + self.b * lengths / lengths.mean())).astype(np.float32)
+        idf = np.log(1 + (rows - texts + 0.5) / (texts + 0.5)).astype(np.float32)
         return {
-            "data": counts / (counts + length_norm[indices]) * _idf(texts, rows).astype(np.float32)[columns],
+            "data": counts / (counts + length_norm[indices]) * idf[columns],
             "indices": indices.astype(np.int32),
             "indptr": np.concatenate([[0], np.cumsum(texts)]),
             "num_docs": rows,
         }
 
 
-def _idf(texts: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
-    """Lucene's inverse document frequency of words that occur in `texts` of `rows` texts."""
-    return np.log(1 + (rows - texts + 0.5) / (texts + 0.5))
-
-
 def _add_up(words: list[_Postings], length: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `k` rows with the largest sums of scores, and those sums; ties in the order of rows.
-
-    Exact, and yet the long lists of common words are hardly read: once the k-th best sum exceeds what the words
-    that are left can add up to, a row without any of the words so far can no longer get among the best (MaxScore,
-    Turtle & Flood 1995).
-    """
+    """The `k` of `length` rows with the largest sums of scores, and those sums; ties in the order of rows."""
     sums = np.zeros(length, dtype=np.float32)
-    left = sum(word.limit for word in words) * (1 + _SLACK)
-    bound = 0.0  # what the k-th best sum is at least
-    remaining = iter(words)
-    for word in remaining:
-        sums[word.rows] += word.scores
-        left -= word.limit
-        if len(word.rows) >= k:
-            bound = max(bound, float(np.partition(sums[word.rows], -k)[-k]))
-        if bound > left:
-            break
-    rows = np.flatnonzero(sums > 0 if bound <= left else sums >= bound - left)
-    for word in remaining:
-        at = np.searchsorted(word.rows, rows)
-        at[at == len(word.rows)] = 0
-        shared = word.rows[at] == rows
-        sums[rows[shared]] += word.scores[at[shared]]
-    return best(rows, sums[rows], k)
+    for rows, scores in words:
+        np.add.at(sums, rows, scores)
+    # The k-th best of any rows is a bound for the k-th best of all; those with the rarest word give a good one.
+    rarest = min((rows for rows, _ in words if len(rows) >= k), key=len, default=None)
+    found = np.flatnonzero(sums if rarest is None else sums >= np.partition(sums[rarest], -k)[-k])
+    return best(found, sums[found], k)
