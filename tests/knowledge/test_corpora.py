@@ -122,3 +122,11 @@ def test_facts_survive_the_column():
     for bad in ("{", "3", '[{"relation": "x", "colour": 1}]', '[{"relation": "x", "items": [{}]}]'):
         with pytest.raises(ValueError, match="facts"):
             facts_from_json(bad)
+
+
+def test_a_byte_order_mark_belongs_to_no_field(tmp_path):
+    (tmp_path / "excel.csv").write_bytes(b"\xef\xbb\xbftitle,text\r\nRome,A city.\r\n")
+    (tmp_path / "notepad.jsonl").write_bytes(b'\xef\xbb\xbf{"title": "Rome", "text": "A city."}\r\n')
+    table = load_corpus("table", path=str(tmp_path / "excel.csv"))
+    assert table[["title", "text"]].values.tolist() == [["Rome", "A city."]]
+    pd.testing.assert_frame_equal(table, load_corpus("table", path=str(tmp_path / "notepad.jsonl")))
