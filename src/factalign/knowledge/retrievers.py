@@ -50,7 +50,8 @@ class Retriever(Protocol):
 
         Args:
             queries: Any text; one without a known word has no hits of its own.
-            topics: For each query the title (or an alias of it) to search in; None searches everything.
+            topics: For each query the title (or an alias of it) to search in; None searches everything. A source that
+                knows no titles gets it as part of the query.
             k: At least 1.
         """
 
