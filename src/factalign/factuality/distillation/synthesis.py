@@ -25,7 +25,7 @@ from factalign.schemas import Passages, SyntheticClaims
 KINDS = ("faithful", "consistent", "claim", "evidence", "removed", "elsewhere")
 SHARES = (30, 15, 22, 10, 11, 12)
 DISTRACTORS = 3
-ENOUGH = 0.85  # share of a claim's words in evidence that should not support it, from which it might
+ENOUGH, ENOUGH_WITH_NUMBERS = 0.85, 0.5  # shares of a claim's words; see `may_support`
 ATTEMPTS = 6  # draws per wanted claim
 
 
@@ -117,7 +117,7 @@ def _make(statement: Statement, others: list[str], perturber: Perturber, rng: ra
             label, kind = "not_supported", change
     elif kind == "removed":
         less = statement.without(rng)
-        if less is None or overlap(claim, less.evidence()) >= ENOUGH:
+        if less is None or may_support(claim, less.evidence()):
             return None
         shown, label = less.evidence(), "not_supported"
     elif kind == "elsewhere":
@@ -141,7 +141,7 @@ def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     for claim, shown, said, hits in zip(queries, table["shown"], table["said"], found, strict=True):
         others = dict.fromkeys(texts[hit.passage_id] for hit in hits)
         others = {text: None for text in others if not any(part in text for part in said)}
-        apart = [text for text in others if overlap(claim, text) < ENOUGH]
+        apart = [text for text in others if not may_support(claim, text)]
         evidence.append(([shown] if shown else []) + apart[:DISTRACTORS])
     table["evidence"] = pd.Series(evidence, dtype=object)
     table = table[table["evidence"].map(len) > 0].drop(columns=["shown", "said"])
@@ -150,7 +150,9 @@ def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     return SyntheticClaims.validate(table.drop_duplicates("claim_id").reset_index(drop=True))
 
 
-def overlap(claim: str, evidence: str) -> float:
-    """Share of a claim's words that evidence holds."""
-    words = set(stems(claim))
-    return len(words & set(stems(evidence))) / max(len(words), 1)
+def may_support(claim: str, evidence: str) -> bool:
+    """Whether evidence has so many words of a claim, or all its numbers and many words, that it might support it."""
+    words, known = set(stems(claim)), set(stems(evidence))
+    share = len(words & known) / max(len(words), 1)
+    numbers = {word for word in words if word[0].isdigit()}
+    return share >= ENOUGH or (bool(numbers) and numbers <= known and share >= ENOUGH_WITH_NUMBERS)
