@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -14,6 +15,8 @@ from factalign.factuality.verifiers import Verifier
 from factalign.ids import content_id
 from factalign.knowledge import Retriever
 from factalign.schemas import Judgements
+
+logger = logging.getLogger(__name__)
 
 DECISIVE = "recall_not_supported"  # what the authors' evaluator lacked: it found less than half of the unsupported
 
@@ -46,7 +49,10 @@ def judge_labelled(
     retrieved, found = _retrieve(claims[about_corpus], retriever, k)
     evidence = pd.concat([own, retrieved], ignore_index=True)
     known = pd.concat([passages, found, texts], ignore_index=True)
-    judged = [verify_claims(claims, evidence, known, verifier) for verifier in verifiers]
+    judged = []
+    for verifier in verifiers:
+        logger.info("%s judges %d labelled claims", verifier.verifier_id, len(claims))
+        judged.append(verify_claims(claims, evidence, known, verifier))
     columns = list(Judgements.to_schema().columns)
     return Judgements.validate(pd.concat(judged, ignore_index=True)[columns])
 
