@@ -148,7 +148,10 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--peer-queries", type=int, default=50)
     sizes = parser.parse_args()
-    versions = {name: importlib.metadata.version(name) for name in ("rank_bm25", "bm25s", "numpy")}
+    try:
+        versions = {name: importlib.metadata.version(name) for name in ("rank_bm25", "bm25s", "numpy")}
+    except importlib.metadata.PackageNotFoundError as error:
+        parser.error(f"the package {error.name} is missing: pip install rank_bm25")
     ours = _in_child(measure_ours, sizes.peer_passages, sizes.peer_queries)
     peer = _in_child(measure_rank_bm25, sizes.peer_passages, sizes.peer_queries)
     large = _in_child(measure_ours, sizes.passages, sizes.queries)
