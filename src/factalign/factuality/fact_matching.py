@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from factalign.bootstrap import divide, interval, resampled_weights
-from factalign.factuality.claims import ClaimExtractor
+from factalign.factuality.claims import ClaimExtractor, ContextualExtractor
 from factalign.knowledge import json_objects, stem
 from factalign.words import words
 
@@ -58,8 +58,11 @@ def read_facts(path: str) -> pd.DataFrame:
 
 
 def extract_by_sentence(facts: pd.DataFrame, extractor: ClaimExtractor) -> list[list[str]]:
-    """The claims of each row of `read_facts`."""
-    return extractor.extract(facts["text"].tolist(), facts["topic"].tolist())
+    """The claims of each row of `read_facts`, each sentence read in its biography where the extractor can."""
+    texts, topics = facts["text"].tolist(), facts["topic"].tolist()
+    if isinstance(extractor, ContextualExtractor):
+        return extractor.extract_in_context(texts, topics, facts["group"].tolist())
+    return extractor.extract(texts, topics)
 
 
 def extraction_agreement(
