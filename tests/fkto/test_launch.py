@@ -51,16 +51,21 @@ def manifest(tmp_path: Path, saved: Callable[[], Path]) -> Callable[..., Path]:
     return write
 
 
-def launch(manifest: Path, processes: int = 1) -> None:
-    """Through accelerate's CPU profile, or as `processes` gloo ranks."""
+def launch(manifest: Path, processes: int = 1, sharded: bool = False) -> None:
+    """Through accelerate's CPU profile, or as `processes` gloo ranks that may share the weights as `fsdp2.yaml` says."""
+    module = ["-m", "factalign.fkto"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
+    }  # fmt: skip
     if processes == 1:
         starter = ["accelerate.commands.launch", "--config_file", str(PROFILES[0].with_name("cpu.yaml"))]
     else:
         starter = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, "-m", *starter, "-m", "factalign.fkto", str(manifest)]
-    environment = {
-        **os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
+    if sharded:
+        module = [str(Path(__file__).with_name("shard_on_cpu.py"))]
+        profile = yaml.safe_load(PROFILES[0].with_name("fsdp2.yaml").read_text())["fsdp_config"]
+        environment |= {name.upper(): str(value) for name, value in profile.items()} | {"ACCELERATE_USE_FSDP": "true"}
+    command = [sys.executable, "-m", *starter, *module, str(manifest)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -251,3 +256,15 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None
             "tokens",
         ):
             assert double[key] == pytest.approx(single[key], abs=1e-4), key
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "layers"])
+def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path], method: str) -> None:
+    changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1, "max_steps": 2}
+    one, shared = manifest("one", make_rows(13), **changes), manifest("shared", make_rows(13), **changes)
+    launch(one)
+    launch(shared, processes=2, sharded=True)
+    found, expected = weights(shared), weights(one)
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-2 if method != "lora" else 1e-4)

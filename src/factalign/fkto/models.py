@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.logps import chunked_logps
+from factalign.fkto.lora import install_lora
 from factalign.fkto.trunk import FrozenTrunk, decoder_layers
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
     if config.method != "lora":
         return model, trunk
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     lora = LoraConfig(
         r=config.lora_rank,
@@ -106,7 +108,11 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         target_modules=config.lora_targets,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, lora), None
+    adapted = get_peft_model(model, lora)
+    if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
+        raise ValueError(f"lora_targets {config.lora_targets!r} adapts the output head, which is not supported")
+    install_lora(adapted, config.lora_dropout)
+    return adapted, None
 
 
 def set_checkpointing(model: nn.Module, enabled: bool) -> None:
@@ -123,10 +129,15 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     """Give `model` a forward pass that returns log-probabilities when it is called with `targets`.
 
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
-    forward pass. `forward(input_ids, position_ids, positions, targets, …)` takes what `collate.model_inputs` makes, and
-    with a trunk optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
+    forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
+    `forward(input_ids, position_ids, positions, targets, …)` takes what `collate.model_inputs` makes, and with a trunk
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
     """
-    original = model.forward
+    original, head = model.forward, model.get_output_embeddings()
+    logits = head.forward
+
+    def head_forward(hidden: Tensor, targets: Tensor | None = None) -> Tensor:
+        return logits(hidden) if targets is None else chunked_logps(hidden, head.weight, targets, chunk)
 
     def forward(
         self: PreTrainedModel,
@@ -147,18 +158,19 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
             else:
                 with trunk.starting_from(trunk_states):
                     states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+        if trunk is not None and trunk.is_recording:
+            return trunk.recorded
         hidden = states.flatten(0, 1)[positions].to(compute)
-        return chunked_logps(hidden, self.get_output_embeddings().weight, targets, chunk)
+        return head(hidden, targets=targets)
 
+    head.forward = head_forward
     model.forward = MethodType(forward, model)
 
 
-def trunk_states(model: PreTrainedModel, trunk: FrozenTrunk, inputs: Mapping[str, Any]) -> Tensor:
-    """What the first trained layer receives, `[rows, length, width]`."""
-    kept = {k: v for k, v in inputs.items() if k not in ("targets", "positions")}
+def trunk_states(model: nn.Module, trunk: FrozenTrunk, inputs: Mapping[str, Any]) -> Tensor:
+    """What the first trained layer receives, `[rows, length, width]`; `model` may be wrapped."""
     with torch.no_grad(), trunk.recording():
-        model.get_decoder()(**kept, use_cache=False)
-    return trunk.recorded
+        return model(**inputs)
 
 
 def save_model(

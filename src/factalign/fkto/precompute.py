@@ -128,7 +128,7 @@ class Precomputation:
                 new = [(k, s) for k, s in zip(keys, sequences, strict=True) if k not in self._states]
                 if new:
                     inputs = to_device(model_inputs([s for _, s in new], self._packing))
-                    self._add_states(accelerator.unwrap_model(model), self._trunk, new, inputs)
+                    self._add_states(model, self._trunk, new, inputs)
             if not sharded and lacking.isdisjoint(keys):
                 continue
             logps = model(**to_device(self._batches.inputs(sequences))).cpu()
@@ -140,7 +140,7 @@ class Precomputation:
         self._references.add(entries)
 
     def _add_states(
-        self, model: Any, trunk: FrozenTrunk, new: Sequence[tuple[str, TokenSequence]], inputs: dict[str, Any]
+        self, model: nn.Module, trunk: FrozenTrunk, new: Sequence[tuple[str, TokenSequence]], inputs: dict[str, Any]
     ) -> None:
         """Keep `[length, width]` of each of the sequences that `inputs` holds."""
         lengths = [len(s) for _, s in new]

@@ -31,12 +31,15 @@ class FrozenTrunk:
     Args:
         model: A causal language model; its layers' `forward` is wrapped.
         split: Index of the first trained layer.
+
+    Attributes:
+        is_recording: Whether forward passes stop at `split`, see `recording`.
     """
 
     def __init__(self, model: nn.Module, split: int) -> None:
         self.split = split
         self._given: Tensor | None = None
-        self._recording = False
+        self.is_recording = False
         self._recorded: Tensor | None = None
         for index, layer in enumerate(decoder_layers(model)):
             layer.forward = self._wrap(index, layer.forward)
@@ -53,11 +56,11 @@ class FrozenTrunk:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Within, the layers from `split` on do nothing; `recorded` holds what layer `split` would receive."""
-        self._recording = True
+        self.is_recording = True
         try:
             yield
         finally:
-            self._recording = False
+            self.is_recording = False
 
     @property
     def recorded(self) -> Tensor:
@@ -68,7 +71,7 @@ class FrozenTrunk:
 
     def _wrap(self, index: int, forward: Any) -> Any:
         def run(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if self._recording and index >= self.split:
+            if self.is_recording and index >= self.split:
                 if index == self.split:
                     self._recorded = hidden_states
                 return hidden_states
