@@ -64,13 +64,13 @@ class CheckParameters:
 
 
 class AuditGate:
-    """Says before a run that trains whether the verifier behind its labels was audited, and was good enough."""
+    """Says before a run whether the verifier that it relies on was audited, and was good enough."""
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
-        """Warn, or with `audit.required` refuse."""
+        """Warn, or with `audit.required` refuse to train on its labels."""
         tags = {tag for node in pipeline.nodes for tag in node.tags}
-        if not {"evaluation", "training"} <= tags:
+        if "evaluation" not in tags:
             return
         from factalign.factuality import audit_problem, load_verifier
         from factalign.parameters import check_parameters
@@ -78,12 +78,16 @@ class AuditGate:
         parameters = check_parameters(catalog.load("parameters"))
         verifier = parameters.evaluation.verifier
         table = catalog.load("audit.table") if catalog.exists("audit.table") else None
-        verifier_id = load_verifier(verifier.name, **verifier.options).verifier_id
-        problem = audit_problem(table, verifier_id, parameters.audit.min_recall_not_supported)
-        if problem and parameters.audit.required:
+        try:
+            verifier_id = load_verifier(verifier.name, **verifier.options).verifier_id
+        except (ValueError, OSError) as error:  # the run itself may be what makes its model
+            problem: str | None = f"the verifier {verifier.name} cannot be loaded yet ({error})"
+        else:
+            problem = audit_problem(table, verifier_id, parameters.audit.min_recall_not_supported)
+        if problem and parameters.audit.required and "training" in tags:
             raise ValueError(f"audit.required: {problem}; see `kedro run --pipelines=audit`")
         if problem:
-            logger.warning("Labels rest on trust: %s; see `kedro run --pipelines=audit`.", problem)
+            logger.warning("Verdicts rest on trust: %s; see `kedro run --pipelines=audit`.", problem)
 
 
 class RunManifest:

@@ -55,12 +55,20 @@ def test_a_run_that_trains_warns_or_refuses(parameters, caplog, recall, message)
         gate(required, recall)
 
 
-def test_a_run_that_does_not_train_is_let_through(parameters, caplog):
+def test_a_run_that_does_not_train_is_never_refused(parameters, caplog):
     required = {**parameters, "audit": {**parameters["audit"], "required": True}}
-    for stage in ("evaluation", "training"):
-        gate(required, pipeline=iterate.create_round("iter_1", previous="base").only_nodes_with_tags(stage))
+    round_ = iterate.create_round("iter_1", previous="base")
+    gate(required, pipeline=round_.only_nodes_with_tags("training"))
     gate(required, pipeline=SimpleNamespace(nodes=[]))
     assert not caplog.text
+    gate(required, pipeline=round_.only_nodes_with_tags("evaluation"))
+    assert "was never audited" in caplog.text
+
+
+def test_a_verifier_that_the_run_itself_will_make_is_let_through(parameters, caplog, tmp_path):
+    verifier = {"name": "distilled", "options": {"path": str(tmp_path / "none")}}
+    gate({**parameters, "evaluation": {**parameters["evaluation"], "verifier": verifier}})
+    assert "the verifier distilled cannot be loaded yet" in caplog.text
 
 
 @pytest.mark.real
