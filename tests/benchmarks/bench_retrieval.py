@@ -10,17 +10,14 @@ passage. Every part runs in a process of its own, and its times are CPU seconds 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import multiprocessing
-import os
-import platform
 import resource
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +26,8 @@ import pandas as pd
 
 from factalign.knowledge import load_corpus, load_retriever
 from factalign.knowledge.text import stems
+from tests.benchmarks.common import write
 
-REPORT = Path(__file__).resolve().parents[2] / "data/08_reporting/bench/retrieval.json"
 PASSAGES_PER_TITLE = 50
 VOCABULARY = 500_000
 WORDS_PER_QUERY = 10
@@ -132,14 +129,6 @@ def measure_rank_bm25(number: int, queries: int) -> dict[str, Any]:
     }
 
 
-def write(result: dict[str, Any]) -> None:
-    """Print the result and save it for the report."""
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=2)
-    REPORT.write_text(text + "\n", encoding="utf-8")
-    print(text)  # noqa: T201
-
-
 def main() -> None:
     """Measure, each part in a process of its own, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,10 +137,8 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--peer-queries", type=int, default=50)
     sizes = parser.parse_args()
-    try:
-        versions = {name: importlib.metadata.version(name) for name in ("rank_bm25", "bm25s", "numpy")}
-    except importlib.metadata.PackageNotFoundError as error:
-        parser.error(f"the package {error.name} is missing: pip install rank_bm25")
+    if find_spec("rank_bm25") is None:
+        parser.error("the peer is missing: pip install rank_bm25")
     ours = _in_child(measure_ours, sizes.peer_passages, sizes.peer_queries)
     peer = _in_child(measure_rank_bm25, sizes.peer_passages, sizes.peer_queries)
     large = _in_child(measure_ours, sizes.passages, sizes.queries)
@@ -160,21 +147,17 @@ def main() -> None:
     rng = np.random.default_rng(0)
     samples = times[:, rng.integers(0, times.shape[1], (5000, times.shape[1]))].mean(axis=2)
     write(
+        "retrieval",
         {
-            "name": "retrieval",
+            "name": f"BM25 over {sizes.peer_passages} passages, the best {K}, against rank_bm25",
+            "unit": "queries per CPU second",
             "ours": ours["queries_per_cpu_s"],
             "peer": peer["queries_per_cpu_s"],
             "ratio": float(times[0].mean() / times[1].mean()),
             "interval": np.quantile(samples[0] / samples[1], (0.025, 0.975)).tolist(),
-            "machine": f"{_processor()}, {os.cpu_count()} cores",
-            "versions": {"python": platform.python_version(), **versions},
-            "details": {
-                "what": f"queries per CPU second over {sizes.peer_passages} passages, the best {K}; peer: rank_bm25",
-                "ours_large": large,
-                "ours": ours,
-                "rank_bm25": peer,
-            },
-        }
+            "details": {"ours_large": large, "ours": ours, "rank_bm25": peer},
+        },
+        packages=("rank_bm25", "bm25s", "numpy"),
     )
 
 
@@ -203,12 +186,6 @@ def _peak_mb() -> float:
 def _in_child(measure: Callable[..., dict[str, Any]], *arguments: int) -> dict[str, Any]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":
