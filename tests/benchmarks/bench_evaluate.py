@@ -4,8 +4,8 @@
 
 The corpus is the World Factbook, its index ready; the responses are the five of docs/examples, rewritten for 40
 countries by exchanging the name. Each repeat is a process of its own, since verifiers remember passages that they have
-read. There is no peer to run beside it: FActScore and SAFE need a chat model behind an API. So the peer of every
-verifier but `lexical` is `lexical`.
+read; loading a verifier does not count. There is no peer to run beside it: FActScore and SAFE need a chat model behind
+an API. So the peer of every verifier but `lexical` is `lexical`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 OUTPUT = PROJECT / "data/08_reporting/bench/evaluate.json"
-COUNTRIES = 40
 PACKAGES = ("numpy", "pandas", "bm25s", "nltk", "torch", "transformers")
 
 
@@ -38,7 +37,7 @@ def responses(names: list[str]) -> list[dict[str, str]]:
     ]
 
 
-def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def measure(name: str, options: dict[str, Any], countries: int) -> dict[str, Any]:
     """CPU-seconds of each step, and what they were spent on."""
     from factalign.factuality import (
         extract_claims,
@@ -52,7 +51,7 @@ def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
     from factalign.knowledge import load_corpus, load_retriever, topics
 
     passages, retriever, verifier = load_corpus("factbook"), load_retriever("bm25"), load_verifier(name, **options)
-    names = topics(passages)[::3][:COUNTRIES]
+    names = topics(passages)[::3][:countries]
     seconds: dict[str, float] = {}
 
     def timed(step: str, function: Any, *arguments: Any) -> Any:
@@ -82,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--distilled", help="folder of a distilled verifier, to measure it and the ensemble as well")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--countries", type=int, default=40, help="countries that the five responses are rewritten for")
     parser.add_argument("--once", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
@@ -93,7 +93,13 @@ def main() -> None:
         verifiers |= {"distilled": distilled["options"], "ensemble": {"members": [{"name": "lexical"}, distilled]}}
     results = []
     for name, options in verifiers.items():
-        command = [sys.executable, "-m", "tests.benchmarks.bench_evaluate", "--once", json.dumps([name, options])]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.bench_evaluate",
+            "--once",
+            json.dumps([name, options, arguments.countries]),
+        ]
         runs = [
             json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True).stdout)
             for _ in range(arguments.repeats)
