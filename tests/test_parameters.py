@@ -58,16 +58,20 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, table"),
+        (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, folder, none, table"),
         (("retriever", "name"), "unknown retriever 'x'; valid names: bm25"),
         (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, llm, sentence"),
         (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: "),
         (("sampling", "engine"), "unknown engine 'x'; valid names: openai, transformers, vllm"),
+        (("audit", "verifiers", 0, "name"), "unknown verifier 'x'; valid names: "),
+        (("audit", "extractors", 0), "unknown claim extractor 'x'; valid names: "),
+        (("audit", "claims", 0, "kind"), "unknown kind of labelled claims 'x'; valid names: claims, factbook"),
         (("training", "accelerate_config"), "training.accelerate_config: no file x"),
     ],
 )
 def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, message):
     wrong = deepcopy(parameters)
+    wrong["audit"] |= {"claims": [{"name": "mine", "path": "mine.jsonl"}], "verifiers": [{"name": "lexical"}]}
     inner = wrong
     for key in keys[:-1]:
         inner = inner[key]

@@ -1,6 +1,6 @@
 """Claims per CPU-second of each offline verifier, end to end from the text of responses.
 
-`python -m tests.benchmarks.bench_evaluate [--distilled FOLDER]` writes data/08_reporting/bench/evaluate.json.
+`python -m tests.benchmarks.bench_evaluate [--distilled FOLDER]` writes data/08_reporting/bench/evaluate_….json.
 
 The corpus is the World Factbook, its index ready; the responses are the five of docs/examples, rewritten for 40
 countries by exchanging the name. Each repeat is a process of its own, since verifiers remember passages that they have
@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[2]
-OUTPUT = PROJECT / "data/08_reporting/bench/evaluate.json"
+import numpy as np
+
+from tests.benchmarks.common import PROJECT, compare, run_child, write
+
 PACKAGES = ("numpy", "pandas", "bm25s", "nltk", "torch", "transformers")
 
 
@@ -91,40 +89,15 @@ def main() -> None:
     if arguments.distilled:
         distilled = {"name": "distilled", "options": {"path": arguments.distilled}}
         verifiers |= {"distilled": distilled["options"], "ensemble": {"members": [{"name": "lexical"}, distilled]}}
-    results = []
+    peer: list[float] = []
     for name, options in verifiers.items():
-        command = [
-            sys.executable,
-            "-m",
-            "tests.benchmarks.bench_evaluate",
-            "--once",
-            json.dumps([name, options, arguments.countries]),
-        ]
-        runs = [
-            json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True).stdout)
-            for _ in range(arguments.repeats)
-        ]
-        speeds = sorted(run["claims_per_second"] for run in runs)
-        ours, peer = speeds[len(speeds) // 2], results[0]["ours"] if results else None
-        results.append(
-            {
-                "name": f"evaluate: claims per CPU-second, {name}",
-                "ours": ours,
-                "peer": peer,
-                "ratio": ours / peer if peer else None,
-                "interval": [speeds[0], speeds[-1]],
-                "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
-                "versions": {package: version(package) for package in PACKAGES},
-                "details": {
-                    "peer": "lexical" if peer else None,
-                    "interval": "least and most of the runs",
-                    "runs": runs,
-                },
-            }
-        )
-        sys.stdout.write(f"{name}: {ours:.0f} claims per CPU-second [{speeds[0]:.0f}, {speeds[-1]:.0f}]\n")
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(results, indent=2), encoding="utf-8")
+        once = json.dumps([name, options, arguments.countries])
+        runs = [run_child("bench_evaluate", "--once", once) for _ in range(arguments.repeats)]
+        speeds = [run["claims_per_second"] for run in runs]
+        result = compare(speeds, peer) if peer else {"ours": float(np.median(speeds)), "peer": None}
+        peer = peer or speeds
+        about = {"name": f"evaluate, {name}", "unit": "claims per CPU-second", "details": {"runs": runs}}
+        write(f"evaluate_{name}", {**about, **result}, PACKAGES)
 
 
 if __name__ == "__main__":
