@@ -52,7 +52,7 @@ def manifest(tmp_path: Path, saved: Callable[[], Path]) -> Callable[..., Path]:
 
 
 def launch(manifest: Path, processes: int = 1, sharded: bool = False) -> None:
-    """Through accelerate's CPU profile, or as `processes` gloo ranks that may share the weights as `fsdp2.yaml` says."""
+    """Through accelerate's CPU profile, or as `processes` gloo ranks, `sharded` as `fsdp2.yaml` says."""
     module = ["-m", "factalign.fkto"]
     environment = {
         **os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",

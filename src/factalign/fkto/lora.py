@@ -54,8 +54,10 @@ def lora_linear(x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Te
 
 
 def install_lora(model: nn.Module, dropout: float) -> None:
-    """Let peft's adapted linear layers compute `lora_linear`; what it does not cover (dropout, a quantized base, weights
-    that DeepSpeed hands out module by module) stays with peft.
+    """Let peft's adapted linear layers compute `lora_linear`.
+
+    What it does not cover (dropout, a quantized base, weights that DeepSpeed hands out module by module) stays with
+    peft.
 
     Args:
         model: A `PeftModel` with one adapter.
