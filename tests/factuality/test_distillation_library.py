@@ -15,6 +15,7 @@ from factalign.factuality.distillation import (
 )
 from factalign.factuality.distillation.grounding import IGNORED, grounding_targets
 from factalign.factuality.distillation.perturbing import Perturber
+from factalign.factuality.distillation.restating import Placed, restatements
 from factalign.factuality.distillation.rewording import RULES, reword
 from factalign.knowledge import Fact, Item, facts_to_json
 from factalign.schemas import Passages, SyntheticClaims
@@ -125,6 +126,21 @@ def test_rewording_is_deterministic_and_says_something_else():
     assert reword("It exports gold to many countries", random.Random(1), "Ghana").startswith("Ghana")
     for rule in RULES:
         assert rule("", random.Random(0)) == ""
+
+
+def test_restatements_have_all_names_and_numbers_and_lookalikes_have_not(tiny_bert):
+    def placed(text):
+        return Placed(text, "", text, f"{text} It is old.")
+
+    first = placed("In 1905, the old port of Accra sold salt.")
+    same = placed("Many merchants of Accra traded their goods there until 1905.")
+    other = placed("Many merchants of Lagos traded their goods there until 1905.")
+    copy = placed("In 1905, the old port of Accra sold the salt.")
+    folder = str(tiny_bert([item.window for item in (first, same, other, copy)]))
+    assert list(restatements([first, same], folder)) == [(first, same, True), (same, first, True)]
+    assert list(restatements([first, other], folder)) == [(first, other, False), (other, first, False)]
+    assert list(restatements([first, copy], folder)) == []
+    assert list(restatements([], folder)) == []
 
 
 def test_too_little_to_learn_from():

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from factalign.factuality.distillation.perturbing import names
+from factalign.factuality.distillation.restating import Placed
 from factalign.factuality.distillation.statements import Statement
 from factalign.factuality.sentences import split_sentences
 from factalign.knowledge import facts_from_json
@@ -60,6 +61,14 @@ class Reader:
                 texts = list(_grouped(_sentences(row["text"]), self.window_words))
             rows += [(f"{row['passage_id']}:{number}", topic_of(row), "[]", text) for number, text in enumerate(texts)]
         return pd.DataFrame(rows, columns=["passage_id", "title", "aliases", "text"])
+
+    def placed(self, row: dict[str, Any]) -> Iterator[Placed]:
+        """The sentences of a passage that can be claimed."""
+        sentences = _sentences(_body(row)[1]) if not row["field"] else []
+        for number, sentence in enumerate(sentences):
+            if _can_be_claimed(sentence):
+                window = " ".join(sentences[max(0, number - 1) : number + 2])
+                yield Placed(topic_of(row), row["title"], sentence, window)
 
     def draw(self, row: dict[str, Any], rng: random.Random) -> tuple[Statement, list[str]] | None:
         """A statement of the passage, and names that are wrong in its place; None if there is nothing to state."""

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from factalign.factuality.distillation.config import DistillationConfig
 from factalign.factuality.distillation.perturbing import Perturber
 from factalign.factuality.distillation.reading import Reader, topic_of
+from factalign.factuality.distillation.restating import restatements
 from factalign.factuality.distillation.statements import Statement
 from factalign.ids import content_id
 from factalign.knowledge import load_retriever, stems
@@ -25,6 +26,8 @@ from factalign.schemas import Passages, SyntheticClaims
 KINDS = ("faithful", "consistent", "claim", "evidence", "removed", "elsewhere")
 SHARES = (30, 15, 22, 10, 11, 12)
 DISTRACTORS = 3
+RESTATED = 0.3  # share of claims that other passages restate or seem to, if there are so many
+RESTATED_SENTENCES = 8000  # among which such are looked for
 ENOUGH, ENOUGH_WITH_NUMBERS = 0.85, 0.5  # shares of a claim's words; see `may_support`
 ATTEMPTS = 6  # draws per wanted claim
 
@@ -34,9 +37,11 @@ def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.
 
     A sentence, labelled value or typed fact of a passage becomes a claim by rules of rewording. It is
     unsupported where one thing was changed in it (an entity, number, date, negation, direction, relation),
-    where its sentence was taken out of the evidence, or where the evidence is another passage of its topic
-    that shares many words. Changes are made to claims and to evidence alike, and to both at once in claims
-    that are supported, so that a claim alone does not give its label away.
+    where its sentence was taken out of the evidence, or where the evidence is another passage of its topic that
+    shares many words. Sentences of two passages that are near to each other in the space of the encoder give
+    claims in other words than their evidence: supported if it has all their names and numbers. Changes are made
+    to claims and to evidence alike, and to both at once in claims that are supported, so that a claim alone
+    does not give its label away.
 
     Raises:
         ValueError: The passages are of one topic only, or nothing in them can be claimed.
@@ -52,7 +57,8 @@ def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.
     rows: list[tuple[Any, ...]] = []
     for split, wanted in (("train", config.claims), ("held_out", config.held_out_claims)):
         pool = [row for row in reader.rows if (topic_of(row) in held_out) == (split == "held_out")]
-        rows += [(*row, split) for row in _draw(pool, wanted, reader, perturber, rng)]
+        told = _restate(pool, wanted, reader, config, rng)
+        rows += [(*row, split) for row in (*told, *_draw(pool, wanted - len(told), reader, perturber, rng))]
     if not rows:
         raise ValueError("distillation: the passages hold no sentence, labelled value or fact that can be claimed")
     table = pd.DataFrame(rows, columns=["topic", "text", "label", "kind", "shown", "said", "split"])
@@ -94,6 +100,21 @@ def _draw(
                 rows[made[1], made[4]] = made
                 bar.update()
     return list(rows.values())
+
+
+def _restate(
+    pool: list[dict[str, Any]], wanted: int, reader: Reader, config: DistillationConfig, rng: random.Random
+) -> list[tuple[Any, ...]]:
+    """Claims of sentences that another passage says in other words, or only seems to say; both equally often."""
+    sentences = [placed for row in pool for placed in reader.placed(row)]
+    rows: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
+    drawn = rng.sample(sentences, min(RESTATED_SENTENCES, len(sentences)))
+    for placed, other, same in restatements(drawn, config.base_model):
+        claim = Statement(placed.topic, placed.title, (placed.text,)).claim(rng.random())
+        label, kind = ("supported", "restated") if same else ("not_supported", "alike")
+        rows[same].append((placed.topic, claim, label, kind, other.window, (placed.text,)))
+    count = min(int(RESTATED * wanted / 2), *map(len, rows.values()))
+    return [row for found in rows.values() for row in rng.sample(found, count)]
 
 
 def _make(statement: Statement, others: list[str], perturber: Perturber, rng: random.Random) -> tuple[Any, ...] | None:
