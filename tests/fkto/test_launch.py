@@ -51,20 +51,31 @@ def manifest(tmp_path: Path, saved: Callable[[], Path]) -> Callable[..., Path]:
     return write
 
 
-def launch(manifest: Path, processes: int = 1, sharded: bool = False) -> None:
-    """Through accelerate's CPU profile, or as `processes` gloo ranks, `sharded` as `fsdp2.yaml` says."""
+def launch(manifest: Path, processes: int = 1, profile: str = "cpu") -> None:
+    """Through accelerate's CPU profile, or as `processes` gloo ranks that share the weights as another profile says."""
     module = ["-m", "factalign.fkto"]
     environment = {
-        **os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(PROJECT / "src"), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+    }
     if processes == 1:
         starter = ["accelerate.commands.launch", "--config_file", str(PROFILES[0].with_name("cpu.yaml"))]
     else:
         starter = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    if sharded:
+    settings = yaml.safe_load(PROFILES[0].with_name(f"{profile}.yaml").read_text())
+    if profile.startswith("zero"):
+        environment |= {
+            "ACCELERATE_USE_DEEPSPEED": "true", "DS_ACCELERATOR": "cpu",
+            "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(settings["deepspeed_config"]["zero_stage"]),
+            "ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "true",
+        }  # fmt: skip
+    else:
+        environment["ACCELERATE_USE_CPU"] = "true"
+    if profile == "fsdp2":
         module = [str(Path(__file__).with_name("shard_on_cpu.py"))]
-        profile = yaml.safe_load(PROFILES[0].with_name("fsdp2.yaml").read_text())["fsdp_config"]
-        environment |= {name.upper(): str(value) for name, value in profile.items()} | {"ACCELERATE_USE_FSDP": "true"}
+        environment |= {name.upper(): str(value) for name, value in settings["fsdp_config"].items()}
+        environment["ACCELERATE_USE_FSDP"] = "true"
     command = [sys.executable, "-m", *starter, *module, str(manifest)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -258,12 +269,25 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None
             assert double[key] == pytest.approx(single[key], abs=1e-4), key
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "layers"])
-def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path], method: str) -> None:
+@pytest.mark.parametrize(
+    ("profile", "method"),
+    [
+        ("fsdp2", "lora"),
+        ("fsdp2", "full"),
+        ("fsdp2", "layers"),
+        ("zero2", "full"),
+        ("zero3", "lora"),
+        ("zero3", "full"),
+    ],
+)
+def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path], profile: str, method: str) -> None:
+    if profile.startswith("zero"):
+        pytest.importorskip("deepspeed", reason="deepspeed is not installed")
     changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1, "max_steps": 2}
     one, shared = manifest("one", make_rows(13), **changes), manifest("shared", make_rows(13), **changes)
     launch(one)
-    launch(shared, processes=2, sharded=True)
+    launch(shared, processes=2, profile=profile)
+    assert json.loads((shared.with_suffix("") / "result.json").read_text())["ranks"] == 2
     found, expected = weights(shared), weights(one)
     assert found.keys() == expected.keys()
     for name in found:

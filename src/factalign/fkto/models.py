@@ -31,7 +31,8 @@ def load_policy(handle: Mapping[str, Any], config: FKTOConfig) -> tuple[PreTrain
     Only safetensors are read, and no code that comes with a model is run.
 
     Raises:
-        ValueError: A folder does not exist, or the base is to be quantized although adapters must be merged into it.
+        ValueError: A folder does not exist; or the base is to be quantized although there is no GPU, or although
+            adapters must be merged into it.
         OSError: There is no such model, folder or on the hub, or its weights are not safetensors.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -44,6 +45,9 @@ def load_policy(handle: Mapping[str, Any], config: FKTOConfig) -> tuple[PreTrain
     if config.load_in_4bit:
         from transformers import BitsAndBytesConfig
 
+        if not torch.cuda.is_available():
+            # On the CPU, bitsandbytes 0.50 packs weights for inference, and no gradient passes through them.
+            raise ValueError("load_in_4bit needs a GPU")
         if adapters:
             raise ValueError("load_in_4bit: adapters cannot be merged into a quantized base; merge and save them first")
         options["quantization_config"] = BitsAndBytesConfig(
