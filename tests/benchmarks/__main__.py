@@ -59,7 +59,8 @@ def page(results: list[dict[str, Any]]) -> str:
             lines += [
                 f"**{result['name'].split(',')[1].strip()}**: the matrix products with the weights, at the "
                 f"{result['matrix_product_gflops']:.0f} GFLOP per CPU-second that such a product alone reached in the "
-                f"same run, would take {result['share_of_flop_floor']:.0%} of the time of a step. Where it goes: {parts}.",
+                f"same run, would take {result['share_of_flop_floor']:.0%} of the time of a step. Where it goes: "
+                f"{parts}.",
                 "",
             ]
         if "curve" in result:

@@ -1,7 +1,8 @@
 """One measured training run, in a process of its own: the peak of memory is the process's.
 
-`python -m tests.benchmarks.trainer_step --trainer factalign --method lora --model <folder>` prints one line of JSON. Both trainers get the same rows in micro-batches of 4, bfloat16, no accumulation. The clock runs from
-the end of the first step to the end of the last: whole steps, with batches, mismatched pairs, optimizer and log.
+`python -m tests.benchmarks.trainer_step --trainer factalign --method lora --model <folder>` prints one line of JSON.
+Both trainers get the same rows in micro-batches of 4, bfloat16, no accumulation. The clock runs from the end of the
+first step to the end of the last: whole steps, with batches, mismatched pairs, optimizer and log.
 """
 
 from __future__ import annotations

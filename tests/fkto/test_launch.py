@@ -292,3 +292,14 @@ def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path
     assert found.keys() == expected.keys()
     for name in found:
         torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-2 if method != "lora" else 1e-4)
+
+
+def test_the_notebook_trains(saved: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells, with the tiny model in place of the named one."""
+    notebook = json.loads((PROJECT / "notebooks" / "train_with_fkto.ipynb").read_text(encoding="utf-8"))
+    code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    name = '"HuggingFaceTB/SmolLM2-135M-Instruct"'
+    assert name in code
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.replace(name, repr(str(saved()))), "notebook", "exec"), {})
+    assert (tmp_path / "fkto_output" / "adapter" / "adapter_model.safetensors").is_file()

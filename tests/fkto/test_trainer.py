@@ -204,6 +204,25 @@ def test_micro_scope_takes_z0_from_the_micro_batch(tokenizer: PreTrainedTokenize
     assert any((results[0][n] - results[1][n]).abs().max() > 1e-4 for n in results[0])
 
 
+def test_z0_of_the_whole_step_varies_less(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """FactAlign defect 4: z0 from the 2 pairs of a micro-batch instead of the 16 of the step."""
+    config = {"batch_size": 16, "micro_batch_size": 2, "epochs": 8}
+    trainer = make_trainer(tokenizer, tmp_path, make_rows(16, prompts=8), **config)
+    trainer._compute_references(trainer.model)
+    torch.manual_seed(5)
+    for parameter in trainer.model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    estimates = torch.tensor(
+        [
+            [float(share[0] / share[1]) for items in trainer.plan.micro_batches(epoch)
+             for share in [trainer._mismatched(trainer._batches.collate(items), torch.device("cpu"))]]
+            for epoch in range(config["epochs"])
+        ]
+    )  # fmt: skip
+    assert estimates.shape == (8, 8)  # steps by micro-batches
+    assert estimates.mean(dim=1).std() < estimates.std() / 2
+
+
 def test_layers_equal_full_training_of_those_layers(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     """The cached trunk is the same function as the whole model with frozen lower layers."""
     cached = make_trainer(tokenizer, tmp_path / "layers", method="layers", train_layers=1)

@@ -161,3 +161,23 @@ def test_evidence_may_come_from_a_server_alone(run, responses, search_server):
 def test_no_answers_give_empty_tables(run, responses):
     made = run(["evaluation"], **{"iter_1.responses": responses.iloc[:0]})
     assert all(made[f"iter_1.{name}"].empty for name in ("sentences", "claims", "verdicts", "response_scores"))
+
+
+AUTHORS = {
+    "prompt": [{"role": "user", "content": "Tell me about Freedonia."}],
+    "completion": [{"role": "assistant", "content": "It exports mustard. It borders Venice."}],
+    "label": True,
+    "completion_sentences": ["It exports mustard.", "It borders Venice."],
+    "sentence_label": [True, False],
+}
+TRL = {"prompt": "Tell me about Sylvania.", "completion": " It borders Freedonia.", "label": False}
+
+
+@pytest.mark.parametrize("row", [AUTHORS, {**AUTHORS, "completion_sentences": None, "sentence_label": None}, TRL])
+def test_training_alone_takes_rows_of_others(run, row):
+    other = {**row, "prompt": "Another question?" if row is TRL else [{"role": "user", "content": "Another question?"}]}
+    made = run(["training"], **{"iter_1.preferences": [row, other]})
+    assert made["iter_1.policy"]["policy_id"] != made["base.policy"]["policy_id"]
+    (log,) = made["iter_1.training_log"]
+    assert (log["num_desirable"], log["num_undesirable"]) == ((2, 0) if row["label"] else (0, 2))
+    assert log["sentence_num_undesirable"] == (2 if row is AUTHORS else 0)
