@@ -10,7 +10,7 @@ import pytest
 import yaml
 from chat_server import DECORATED, MALFORMED, TRANSPORT_FAULTS, ChatServer, quoted
 
-from factalign.factuality import Evidence, Verdict, load_extractor, load_verifier
+from factalign.factuality import Evidence, Verdict, costs_of, load_extractor, load_verifier
 from factalign.factuality.chat import ChatConfig
 from factalign.factuality.verifiers.llm import LONGEST_CLAIM
 from factalign.parameters import EvaluationConfig
@@ -331,3 +331,12 @@ def test_the_documented_configuration_is_valid():
         without_cache = {**choice.options, "chat": {**choice.options["chat"], "cache": None}}
         load = load_extractor if choice is evaluation.extractor else load_verifier
         assert load("llm", **without_cache).costs(0, 0)["calls"].tolist() == [0]
+
+
+def test_costs_are_on_record(make):
+    judge = make()
+    judge.verify(make_pairs(16))
+    costs = Costs.validate(costs_of(judge, num_responses=2, num_claims=16))
+    assert (costs["calls"].item(), costs["calls_per_claim"].item()) == (2, 0.125)
+    assert costs["input_tokens"].item() > 0
+    assert Costs.validate(costs_of(load_verifier("lexical"), num_responses=2, num_claims=16)).empty

@@ -122,6 +122,7 @@ def test_answers_become_labels_and_a_new_policy(run, responses):
         assert texts[sentence.response_id][sentence.start : sentence.end] == sentence.text
     repeated = next(row for row in made["iter_1.preferences"] if row["response_id"] == "r4")
     assert repeated["sentence_label"] == [False, False]
+    assert made["iter_1.verification_costs"].empty  # no chat model was asked
     assert made["iter_1.policy"]["policy_id"] != made["base.policy"]["policy_id"]
     assert Path(made["iter_1.policy"]["model"]).is_dir()
     assert made["iter_1.training_log"][0]["step"] == 1

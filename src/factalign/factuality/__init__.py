@@ -19,6 +19,7 @@ _EXPORTS = {
     "extract_by_sentence": "fact_matching",
     "extraction_agreement": "fact_matching",
     "read_facts": "fact_matching",
+    "costs_of": "chat.budget",
     "split_responses": "sentences",
     "split_sentences": "sentences",
     "EXTRACTORS": "claims",

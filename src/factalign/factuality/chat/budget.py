@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
 from factalign.factuality.chat.config import Budget, Prices
-from factalign.schemas import Costs
+from factalign.schemas import Costs, empty
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Costly(Protocol):
+    """An extractor or a verifier that asks a chat model."""
+
+    def costs(self, num_responses: int, num_claims: int) -> pd.DataFrame:
+        """The `schemas.Costs` of all that it asked so far: one row."""
 
 
 class Tokens(NamedTuple):
@@ -89,6 +100,20 @@ class Ledger:
             "money_per_claim": _share(self.money, num_claims),
         }
         return Costs.validate(pd.DataFrame([row]))
+
+
+def costs_of(part: object, num_responses: int, num_claims: int) -> pd.DataFrame:
+    """The `schemas.Costs` of an extractor or a verifier; no row for one that asks no chat model."""
+    if not isinstance(part, Costly):
+        return empty(Costs)
+    costs = part.costs(num_responses, num_claims)
+    row = costs.iloc[0]
+    logger.info(
+        "%s: %d calls of %s (%d items cached, %d failed), %d tokens in, %d out, %.4g spent",
+        row["stage"], row["calls"], row["model"], row["cached_items"], row["failed_items"],
+        row["input_tokens"], row["output_tokens"], row["money"],
+    )  # fmt: skip
+    return costs
 
 
 def _share(amount: float, number: int) -> float | None:

@@ -18,12 +18,13 @@ def split(responses: pd.DataFrame) -> pd.DataFrame:
 
 def extract(
     sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
-) -> pd.DataFrame:
-    """Sentences become self-contained claims."""
-    from factalign.factuality import extract_claims, load_extractor
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Sentences become self-contained claims; and what that cost."""
+    from factalign.factuality import costs_of, extract_claims, load_extractor
 
     extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
-    return extract_claims(sentences, responses, prompts, extractor)
+    claims = extract_claims(sentences, responses, prompts, extractor)
+    return claims, costs_of(extractor, len(responses), len(claims))
 
 
 def retrieve(
@@ -43,15 +44,15 @@ def verify(
     passages: pd.DataFrame,
     found_passages: pd.DataFrame,
     evaluation: EvaluationConfig,
-) -> pd.DataFrame:
-    """A verdict for every claim."""
-    from factalign.factuality import load_verifier, verify_claims
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A verdict for every claim; and what that cost."""
+    from factalign.factuality import costs_of, load_verifier, verify_claims
 
     verifier = load_verifier(evaluation.verifier.name, **evaluation.verifier.options)
     verdicts = verify_claims(claims, evidence, pd.concat([passages, found_passages]), verifier)
     counts = verdicts["label"].value_counts()
     logger.info("verdicts: %s", ", ".join(f"{count} {label}" for label, count in counts.items()) or "none")
-    return verdicts
+    return verdicts, costs_of(verifier, claims["response_id"].nunique(), len(claims))
 
 
 def score(

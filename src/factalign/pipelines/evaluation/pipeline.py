@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 extract,
                 inputs=["sentences", "responses", "prompts", "params:evaluation"],
-                outputs="claims",
+                outputs=["claims", "extraction_costs"],
                 name="extract_claims",
             ),
             Node(
@@ -25,7 +25,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 verify,
                 inputs=["claims", "evidence", "passages", "found_passages", "params:evaluation"],
-                outputs="verdicts",
+                outputs=["verdicts", "verification_costs"],
                 name="verify_claims",
             ),
             Node(
