@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,8 @@ def load_calibration(folder: str | Path) -> Calibration:
 
 
 def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100) -> Calibration:
-    """The calibration of greatest likelihood, and the threshold of the best balanced accuracy under it.
+    """The calibration of greatest likelihood. Its threshold is one half: no label is then given that is the less
+    likely one.
 
     Targets are Platt's smoothed ones (1999, section 2.2), so that separable data has a finite optimum. Scores
     that are not higher for supported claims tell nothing: they get the share of supported claims for all.
@@ -94,8 +95,7 @@ def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100
         logger.warning("the scores are no higher for supported claims than for others: the classifier learnt nothing")
         return Calibration(FLAT, float(np.log(positive / negative)))
     scale = float(weights[0] / spread)
-    fitted = Calibration(scale, float(weights[1] - scale * centre))
-    return replace(fitted, threshold=_best_threshold(fitted.probability(x), y))
+    return Calibration(scale, float(weights[1] - scale * centre))
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
@@ -108,15 +108,6 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
     group = np.minimum((sure * bins).astype(int), bins - 1)
     gaps = [abs(sure[group == b].sum() - right[group == b].sum()) for b in np.unique(group)]
     return float(sum(gaps) / len(sure))
-
-
-def _best_threshold(probability: np.ndarray, supported: np.ndarray) -> float:
-    """The one of best balanced accuracy; among equals the nearest to one half."""
-    grid = np.linspace(0.05, 0.95, 91)
-    found = probability[None, :] >= grid[:, None]
-    balanced = (found[:, supported].mean(axis=1) + (~found[:, ~supported]).mean(axis=1)) / 2
-    best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
-    return float(round(grid[best[np.argmin(np.abs(grid[best] - 0.5))]], 2))
 
 
 def _logistic(x: np.ndarray) -> np.ndarray:
