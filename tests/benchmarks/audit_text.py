@@ -126,10 +126,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the distilled verifier")
     parser.add_argument("--claims", type=int, default=DistillationConfig().claims, help="synthetic claims to train on")
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic claims and the training")
     arguments = parser.parse_args()
     folder = Path(os.environ["FACTALIGN_EXTERNAL_DATA"]) / "verifier"
     if not (arguments.output / "config.json").is_file():
-        distil(evidence_texts(folder), arguments.output, DistillationConfig(claims=arguments.claims))
+        distil(
+            evidence_texts(folder), arguments.output, DistillationConfig(claims=arguments.claims, seed=arguments.seed)
+        )
     distilled = Remembering(load_verifier("distilled", path=arguments.output))
     lexical = Remembering(load_verifier("lexical"))
     verifiers = {

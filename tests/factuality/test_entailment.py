@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from test_injection import FALSE, INJECTIONS
 
 from factalign.factuality import Evidence, load_verifier
 from factalign.factuality.verifiers.calibration import (
@@ -151,11 +152,12 @@ def test_windows_hold_everything_once_and_overlap_by_a_sentence(folder):
     assert cut_windows(sentences[0], tokenizer, 24) == [sentences[0]]
 
 
-def test_windows_that_share_rare_words_come_first():
+def test_windows_that_share_rare_words_come_first_and_those_that_share_none_not_at_all():
     windows = ["the river is long", "the gold is long", "the cocoa is gold", "the is long"]
     assert most_alike("the cocoa", windows, 1) == [2]
     assert most_alike("gold cocoa", windows, 2) == [1, 2]
-    assert most_alike("cocoa", windows, 9) == [0, 1, 2, 3]
+    assert most_alike("cocoa", windows, 9) == [2]
+    assert most_alike("copper", windows, 9) == []
 
 
 def test_batches_hold_every_row_once():
@@ -189,3 +191,12 @@ def test_calibration_of_separable_and_of_useless_scores(tmp_path):
     with pytest.raises(ValueError, match="both classes"):
         fit_calibration([1.0], [True])
     assert np.isnan(expected_calibration_error([], []))
+
+
+@pytest.mark.parametrize("name", INJECTIONS)
+def test_what_is_said_after_a_claim_cannot_lift_it(folder, name):
+    """Whatever a classifier makes of the words: here one with random weights."""
+    claims = [f"{claim} {INJECTIONS[name]}" for claim in FALSE]
+    plain, injected = (load(folder).logits([(claim, TEXTS) for claim in group]) for group in (FALSE, claims))
+    for (before, _), (after, _) in zip(plain, injected, strict=True):
+        assert after <= before + 1e-5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from factalign.factuality.claims import with_topic
+from factalign.factuality.sentences import split_sentences
 from factalign.factuality.verifiers import Evidence, Pair, Verdict
 from factalign.factuality.verifiers.calibration import load_calibration
 from factalign.factuality.verifiers.classifiers import (
@@ -24,7 +26,7 @@ from factalign.factuality.verifiers.classifiers import (
 )
 from factalign.factuality.verifiers.windows import cut_windows, most_alike
 
-VERSION = 1
+VERSION = 2
 SPECIAL_TOKENS = 4  # the most that a tokenizer puts around and between two texts
 
 
@@ -34,6 +36,8 @@ class EntailmentVerifier:
     Evidence longer than a window is read in windows of whole sentences. A claim is `supported` if the
     largest calibrated P(supported) over all windows reaches the threshold, else `not_supported`; without
     evidence, or if it is too long to be read whole, it is `not_supported`. `irrelevant` is never said.
+    A claim of several sentences is worth what its weakest sentence is, so that nothing said after a false
+    sentence can lift it; and a sentence without a word in common with a window is not supported by it.
 
     Args:
         model: Folder or hub name of a classifier of (evidence, claim) or (claim, evidence) pairs, in
@@ -115,31 +119,35 @@ class EntailmentVerifier:
         return [(float(value), index) for value, (_, index) in zip(values, found, strict=True)]
 
     def logits(self, pairs: Sequence[Pair]) -> list[tuple[float, int | None]]:
-        """For each pair the largest logit of "supported" over its windows, -inf where nothing could be read,
-        and the position of that window's evidence.
+        """For each pair the largest logit of "supported" over its windows, that of its weakest sentence, -inf
+        where nothing could be read; and the position of that window's evidence.
         """
-        units = [list(self._units(claim, evidence)) for claim, evidence in pairs]
-        texts = {text: number for number, text in enumerate(dict.fromkeys(t for row in units for t, _ in row))}
+        units = [
+            [list(self._units(sentence, evidence)) for sentence in self._sentences(claim)] for claim, evidence in pairs
+        ]
+        every = (text for sentences in units for row in sentences for text, _ in row)
+        texts = {text: number for number, text in enumerate(dict.fromkeys(every))}
         scores = self._score(list(texts))
-        best: list[tuple[float, int | None]] = []
-        for row in units:
-            known = [(float(scores[texts[text]]), index) for text, index in row]
-            best.append(max(known, key=lambda item: item[0], default=(float("-inf"), None)))
-        return best
+        nothing: tuple[float, int | None] = (float("-inf"), None)
 
-    def _units(self, claim: str, evidence: Sequence[str | Evidence]) -> Iterator[tuple[tuple[str, str], int]]:
-        """(claim, window) to read, and the position of each window's evidence."""
+        def strongest(row: list[tuple[tuple[str, str], int]]) -> tuple[float, int | None]:
+            return max(((float(scores[texts[text]]), index) for text, index in row), key=itemgetter(0), default=nothing)
+
+        return [min(map(strongest, sentences), key=itemgetter(0), default=nothing) for sentences in units]
+
+    def _sentences(self, claim: str) -> list[str]:
+        """What a claim says, sentence by sentence; nothing if it is too long to be read whole."""
         claim = _clean(claim[: 20 * self._claim_tokens + 1])  # more than can be read; keeps this linear
-        if (
-            not 0
-            < len(self._tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"])
-            <= (self._claim_tokens)
-        ):
-            return
+        if len(self._tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"]) > self._claim_tokens:
+            return []
+        return [claim[start:end] for start, end in split_sentences(claim)]
+
+    def _units(self, sentence: str, evidence: Sequence[str | Evidence]) -> Iterator[tuple[tuple[str, str], int]]:
+        """(sentence, window) to read, and the position of each window's evidence."""
         cut = [(window, index) for index, item in enumerate(evidence) for window in self._cut(_text(item))]
-        for position in most_alike(claim, [window for window, _ in cut], self._max_windows):
+        for position in most_alike(sentence, [window for window, _ in cut], self._max_windows):
             window, index = cut[position]
-            yield (claim, window), index
+            yield (sentence, window), index
 
     def _cut_text(self, text: str) -> tuple[str, ...]:
         return tuple(cut_windows(text, self._tokenizer, self._window_tokens))

@@ -42,17 +42,17 @@ def _pieces(text: str, starts: list[int], size: int) -> Iterator[tuple[int, int,
             yield starts[part], starts[end] if end < len(starts) else len(text), end - part
 
 
-def most_alike(claim: str, windows: Sequence[str], count: int) -> list[int]:
-    """Positions of the `count` windows that share most with the claim, rare words before common ones;
-    in order.
+def most_alike(sentence: str, windows: Sequence[str], count: int) -> list[int]:
+    """Positions of the `count` windows that share most with the sentence, rare words before common ones; in order.
+
+    Windows that share no word with it are left out.
     """
-    if len(windows) <= count:
-        return list(range(len(windows)))
     bags = [_bag(window) for window in windows]
     frequency = Counter(word for bag in bags for word in bag)
-    wanted = {word: math.log((len(bags) + 1) / (frequency[word] + 0.5)) for word in _bag(claim)}
-    shared = [sum(wanted[word] for word in bag & wanted.keys()) for bag in bags]
-    return sorted(sorted(range(len(bags)), key=lambda position: -shared[position])[:count])
+    wanted = {word: math.log((len(bags) + 1) / (frequency[word] + 0.5)) for word in _bag(sentence)}
+    related = [position for position, bag in enumerate(bags) if bag & wanted.keys()]
+    shared = {position: sum(wanted[word] for word in bags[position] & wanted.keys()) for position in related}
+    return sorted(sorted(related, key=lambda position: -shared[position])[:count])
 
 
 @lru_cache(maxsize=50_000)
