@@ -182,7 +182,7 @@ def test_other_ways_to_start_the_same_run(finished_project, command):
     [
         (["--params=sampling.temprature=0.5"], "temprature"),
         (["--params=smapling=1"], "smapling: unknown key; valid keys"),
-        (["--params=corpus.name=wikipedia", "--pipelines=knowledge"], "valid names: factbook, table"),
+        (["--params=corpus.name=wikipedia", "--pipelines=knowledge"], "valid names: factbook, folder, none, table"),
         (["--params=policy.package=no_such_package", "--pipelines=policy"], "no_such_package"),
         (["--params=verifier=x"], "verifier: unknown key"),
     ],
