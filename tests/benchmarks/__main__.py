@@ -26,6 +26,9 @@ bootstrap intervals over the runs. What each measures is said at the top of its 
 """
 
 
+PARTS = {"with_references": "ours with the time of its references", "memory": "peak memory"}
+
+
 def number(value: float) -> str:
     """Three digits that count."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
@@ -36,14 +39,14 @@ def compared(result: dict[str, Any]) -> str:
     if result.get("peer") is None:
         return f"{number(result['ours'])} | | "
     low, high = result["interval"]
-    ratio = f"**{number(result['ratio'])}** [{number(low)}, {number(high)}]"
+    ratio = f"**{result['ratio']:.2f}** [{low:.2f}, {high:.2f}]"
     return f"{number(result['ours'])} | {number(result['peer'])} | {ratio}"
 
 
 def row(result: dict[str, Any], part: str | None = None) -> str:
     """One line of the table: the result itself, or one of its parts."""
     shown = result[part] if part else result
-    name = f"{result['name']}, {part.replace('_', ' ')}" if part else result["name"]
+    name = f"{result['name']}: {PARTS[part]}" if part else result["name"]
     return f"| {name} | {shown.get('unit', result['unit'])} | {compared(shown)} | {result['date']} |"
 
 
@@ -51,7 +54,7 @@ def page(results: list[dict[str, Any]]) -> str:
     """The page of all results."""
     lines = ["| benchmark | unit | ours | peer | ratio | date |", "|---|---|---|---|---|---|"]
     for result in results:
-        lines += [row(result, part) for part in (None, "with_references", "memory") if part is None or part in result]
+        lines += [row(result, part) for part in (None, *PARTS) if part is None or part in result]
     lines.append("")
     for result in results:
         if "where_the_time_goes" in result and result["name"].endswith("cached references"):
@@ -61,6 +64,16 @@ def page(results: list[dict[str, Any]]) -> str:
                 f"{result['matrix_product_gflops']:.0f} GFLOP per CPU-second that such a product alone reached in the "
                 f"same run, would take {result['share_of_flop_floor']:.0%} of the time of a step. Where it goes: "
                 f"{parts}.",
+                "",
+            ]
+        if large := result.get("details", {}).get("ours_large"):
+            lines += [
+                f"**BM25 over {large['passages']:,} passages**: built in {large['build_cpu_s']:.0f} CPU-seconds, peak "
+                f"memory {large['peak_memory_mb'] / 1000:.1f} GB (the passages alone "
+                f"{large['memory_before_build_mb'] / 1000:.1f}), {large['index_mb']:.0f} MB on disk; "
+                f"{large['queries_per_cpu_s']:.0f} queries per "
+                f"CPU-second over all of it ({large['bm25s_queries_per_cpu_s']:.0f} by bm25s' own `retrieve`, same "
+                f"scores), {large['queries_per_cpu_s_in_topic']:.0f} within a topic.",
                 "",
             ]
         if "curve" in result:
