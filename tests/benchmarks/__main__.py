@@ -77,6 +77,7 @@ def page(results: list[dict[str, Any]]) -> str:
                 "",
             ]
         if "curve" in result:
+            lines += ["**Memory of a LoRA step** on one sequence; beyond 2,048 tokens activations are recomputed:", ""]
             lines += ["| tokens of the sequence | GiB above the loaded model | keeping activations | CPU seconds |"]
             lines += ["|---|---|---|---|"]
             keeping = {run["length"]: f"{run['memory']:.2f}" for run in result["without"]}
