@@ -72,8 +72,9 @@ class AuditGate:
         tags = {tag for node in pipeline.nodes for tag in node.tags}
         if "evaluation" not in tags:
             return
-        from factalign.factuality import audit_problem, load_verifier
+        from factalign.audit import audit_problem
         from factalign.parameters import check_parameters
+        from factalign.verifiers import load_verifier
 
         parameters = check_parameters(catalog.load("parameters"))
         verifier = parameters.evaluation.verifier

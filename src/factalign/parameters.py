@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from factalign.factuality.distillation import DistillationConfig
+from factalign.corpora import PromptConfig
+from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
 from factalign.generation import SamplingConfig
-from factalign.knowledge import PromptConfig
 from factalign.preference import PreferenceConfig
 
 
@@ -170,9 +170,12 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
 
 
 def _check_names(parameters: Parameters) -> None:
-    from factalign.factuality import EXTRACTORS, LABELLED, VERIFIERS
+    from factalign.audit import LABELLED
+    from factalign.corpora import CORPORA
+    from factalign.extraction import EXTRACTORS
     from factalign.generation import ENGINES
-    from factalign.knowledge import CORPORA, RETRIEVERS
+    from factalign.retrieval import RETRIEVERS
+    from factalign.verifiers import VERIFIERS
 
     CORPORA.check(parameters.corpus.name)
     RETRIEVERS.check(parameters.retriever.name)

@@ -1,6 +1,6 @@
 """The tables that travel between pipelines: columns, types and rules.
 
-Every table is flat, one row a thing, joined by ids that are hashes of content (`factalign.ids`). The catalog names
+Every table is flat, one row a thing, joined by ids that are hashes of content (`factalign.base.ids`). The catalog names
 these models under `validator:`, so a table is checked when it is saved and again when it is loaded.
 """
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from factalign import schemas
-from factalign.factuality.scoring import score_responses, score_sentences
+from factalign.evaluation.scores import score_responses, score_sentences
 
 TOPICS = ["Chad", "Peru", "Papua New Guinea", "<b>Oman</b>"]
 SAMPLES = 3

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from factalign.analysis import audit_figure, format_audit, render_audit
-from factalign.factuality import audit_table, extraction_agreement
+from factalign.audit import audit_table, extraction_agreement
 
 
 @pytest.fixture

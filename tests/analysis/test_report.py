@@ -71,7 +71,7 @@ def test_warnings_name_what_got_worse(summary, prompts, models):
         ("abstention_share", 0.1),
     ):
         summary["models"][-1]["difference_to_base"][name] = {
-            "mean": mean,
+            "value": mean,
             "low": mean,
             "high": mean,
             "p_value": 0.01,

@@ -28,9 +28,9 @@ def test_shape_of_the_file(prompts, benchmark):
     assert set(base["metrics"]) >= REQUIRED
     assert set(last["difference_to_base"]) == set(last["metrics"])
     for name in REQUIRED:
-        assert set(base["metrics"][name]) == {"mean", "low", "high"}
+        assert set(base["metrics"][name]) == {"value", "low", "high", "n", "unit"}
         change = last["difference_to_base"][name]
-        assert change["mean"] == pytest.approx(last["metrics"][name]["mean"] - base["metrics"][name]["mean"])
+        assert change["value"] == pytest.approx(last["metrics"][name]["value"] - base["metrics"][name]["value"])
         assert 0 < change["p_value"] <= 1
 
 
@@ -39,7 +39,7 @@ def test_precision_is_the_mean_of_responses_with_a_judged_claim(prompts, benchma
     first = scores["prompt_id"] == "p0"
     scores.loc[first, "precision"] = [np.nan, 0.5, np.nan]
     metrics = summarise({"base": scores}, prompts)["models"][0]["metrics"]
-    assert metrics["precision"]["mean"] == pytest.approx((0.5 + 1 + 1 + 1) / 4)
+    assert metrics["precision"]["value"] == pytest.approx((0.5 + 1 + 1 + 1) / 4)
 
 
 def test_missing_metrics_become_null(prompts, benchmark):
@@ -47,9 +47,15 @@ def test_missing_metrics_become_null(prompts, benchmark):
     scores = tables["scores"].assign(precision=np.nan, num_supported=0, num_not_supported=0, num_claims=0)
     summary = summarise({"base": scores, "iter_1": tables["scores"]}, prompts)
     json.dumps(summary, allow_nan=False)
-    assert summary["models"][0]["metrics"]["precision"] == {"mean": None, "low": None, "high": None}
-    assert summary["models"][0]["metrics"]["abstention_share"]["mean"] == 1.0
-    assert summary["models"][1]["difference_to_base"]["precision"]["p_value"] is None
+    assert summary["models"][0]["metrics"]["precision"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "unit": "share",
+    }
+    assert summary["models"][0]["metrics"]["abstention_share"]["value"] == 1.0
+    assert summary["models"][1]["difference_to_base"]["precision"].get("p_value") is None
     assert "–" in format_table(summary)
 
 

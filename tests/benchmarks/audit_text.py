@@ -16,9 +16,10 @@ from pathlib import Path
 import pandas as pd
 
 from factalign.analysis import format_audit
-from factalign.factuality import audit_table, judge_labelled, load_labelled, load_verifier
-from factalign.factuality.distillation import DistillationConfig, distil, passages_from_evidence
-from factalign.knowledge import load_retriever
+from factalign.audit import audit_table, judge_labelled, load_labelled
+from factalign.distillation import DistillationConfig, distil, passages_from_evidence
+from factalign.retrieval import load_retriever
+from factalign.verifiers import load_verifier
 
 SETS = {"wice": "wice_claim_dev.jsonl", "factcheck": "factcheck_gpt_stance_dev.jsonl"}
 

@@ -37,16 +37,11 @@ def responses(names: list[str]) -> list[dict[str, str]]:
 
 def measure(name: str, options: dict[str, Any], countries: int) -> dict[str, Any]:
     """CPU-seconds of each step, and what they were spent on."""
-    from factalign.factuality import (
-        extract_claims,
-        load_verifier,
-        read_responses,
-        retrieve_evidence,
-        score_responses,
-        split_responses,
-        verify_claims,
-    )
-    from factalign.knowledge import load_corpus, load_retriever, topics
+    from factalign.corpora import load_corpus, topics
+    from factalign.evaluation import read_responses, retrieve_evidence, score_responses, verify_claims
+    from factalign.extraction import extract_claims, split_responses
+    from factalign.retrieval import load_retriever
+    from factalign.verifiers import load_verifier
 
     passages, retriever, verifier = load_corpus("factbook"), load_retriever("bm25"), load_verifier(name, **options)
     names = topics(passages)[::3][:countries]

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from factalign.knowledge import load_corpus, load_retriever
-from factalign.knowledge.text import stems
+from factalign.base.text import stems
+from factalign.corpora import load_corpus
+from factalign.retrieval import load_retriever
 from tests.benchmarks.common import write
 
 PASSAGES_PER_TITLE = 50

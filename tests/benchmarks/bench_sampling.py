@@ -19,14 +19,15 @@ PROMPTS, SAMPLES, NEW_TOKENS = 16, 4, 48
 
 
 def conversations() -> list[list[dict[str, str]]]:
-    from factalign.knowledge import PromptConfig, build_prompts, load_corpus, topics
+    from factalign.corpora import PromptConfig, build_prompts, load_corpus, topics
 
     prompts = build_prompts(topics(load_corpus("factbook")), PromptConfig())
     return [[dict(message) for message in messages] for messages in prompts["messages"][:PROMPTS]]
 
 
 def measure_ours(model: str) -> tuple[int, float]:
-    from factalign.generation import ENGINES, make_handle
+    from factalign.generation import ENGINES
+    from factalign.policies import make_handle
 
     engine = ENGINES.load("transformers", handle=make_handle(model))
     asked = conversations()

@@ -7,7 +7,7 @@ from tests.benchmarks.common import PROJECT
 
 def default_policy() -> str:
     """The embedded model as a folder of safetensors; it is converted at the first call."""
-    from factalign.generation import convert_gguf
+    from factalign.policies import convert_gguf
 
     folder = PROJECT / "data" / "08_reporting" / "bench" / "policy"
     if not (folder / "model.safetensors").is_file():

@@ -27,8 +27,8 @@ MICRO_BATCH = 4
 
 def make_rows(count: int, tokenizer: Any, seed: int = 0) -> list[dict[str, Any]]:
     """Preference rows of about 115 to 375 tokens, made of sentences of the World Factbook; labels are random."""
-    from factalign.factuality import split_sentences
-    from factalign.knowledge import load_corpus
+    from factalign.base.text import split_sentences
+    from factalign.corpora import load_corpus
 
     passages = load_corpus("factbook")
     rng = random.Random(seed)

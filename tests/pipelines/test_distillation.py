@@ -7,10 +7,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from factalign.datasets import DirectoryDataset
-from factalign.factuality import load_verifier
-from factalign.factuality.distillation import DistillationConfig, passages_from_evidence
+from factalign.distillation import DistillationConfig, passages_from_evidence
 from factalign.pipelines import distillation
 from factalign.schemas import SyntheticClaims
+from factalign.verifiers import load_verifier
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from factalign.factuality import read_responses
+from factalign.evaluation import read_responses
 
 pytestmark = pytest.mark.real
 PROJECT = Path(__file__).resolve().parents[2]

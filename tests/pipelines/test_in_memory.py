@@ -60,7 +60,8 @@ def run(tiny_handle, tmp_path):
     )
 
     def run(stages: list[str], **inputs: object) -> dict[str, object]:
-        from factalign.knowledge import load_corpus, load_retriever
+        from factalign.corpora import load_corpus
+        from factalign.retrieval import load_retriever
 
         passages = load_corpus("table", path=str(corpus))
         load_retriever("bm25").build(passages, tmp_path / "index")

@@ -29,7 +29,7 @@ def test_the_run_ends_with_the_table_and_the_summary(finished_project):
     assert {"prompts", "samples_per_prompt", "k", "seed"} <= summary.keys()
     for model in summary["models"]:
         for interval in model["metrics"].values():
-            assert interval["mean"] is None or interval["low"] <= interval["mean"] <= interval["high"]
+            assert interval["value"] is None or interval["low"] <= interval["value"] <= interval["high"]
     assert set(summary["models"][2]["difference_to_base"]) == set(summary["models"][2]["metrics"])
     for title in ("Precision", "F1@4", "difference to base"):
         assert title in output

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from factalign.analysis.metrics import metric
-from factalign.words import words
+from factalign.base.text import words
 
 TOPIC = "_"
 _NOTABLE_LENGTH_CHANGE = 0.1
@@ -73,10 +73,10 @@ def drift_warnings(summary: Mapping[str, Any], drift: pd.DataFrame | None = None
         ("coverage", -1, "More claims could not be judged"),
     ):
         change = last["difference_to_base"].get(name)
-        if not change or not is_resolved(change) or change["mean"] * bad_direction < 0:
+        if not change or not is_resolved(change) or change["value"] * bad_direction < 0:
             continue
-        before, after = base["metrics"][name]["mean"], last["metrics"][name]["mean"]
-        if name == "num_words" and abs(change["mean"]) < _NOTABLE_LENGTH_CHANGE * before:
+        before, after = base["metrics"][name]["value"], last["metrics"][name]["value"]
+        if name == "num_words" and abs(change["value"]) < _NOTABLE_LENGTH_CHANGE * before:
             continue
         shown = metric(name)
         found.append(f"{words_for_it}: {shown.format(before)} to {shown.format(after)} ({last['name']}).")

@@ -82,7 +82,7 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
     for index, name in enumerate(panels):
         row, column = index // _COLUMNS + 1, index % _COLUMNS + 1
         figure.add_trace(_panel_trace(models, names, name), row=row, col=column)
-        before = models[0]["metrics"][name]["mean"]
+        before = models[0]["metrics"][name]["value"]
         if before is not None:
             figure.add_hline(y=before, line={"dash": "dash", "width": 1, "color": GREY}, row=row, col=column)
         unit = metric(name).unit
@@ -168,12 +168,12 @@ def _panel_trace(models: Sequence[Mapping[str, Any]], names: list[str], name: st
     shown = metric(name)
     return go.Scatter(
         x=names,
-        y=[estimate["mean"] for estimate in estimates],
+        y=[estimate["value"] for estimate in estimates],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [_distance(estimate["high"], estimate["mean"]) for estimate in estimates],
-            "arrayminus": [_distance(estimate["mean"], estimate["low"]) for estimate in estimates],
+            "array": [_distance(estimate["high"], estimate["value"]) for estimate in estimates],
+            "arrayminus": [_distance(estimate["value"], estimate["low"]) for estimate in estimates],
             "thickness": 1.6,
             "width": 5,
         },
@@ -185,7 +185,7 @@ def _panel_trace(models: Sequence[Mapping[str, Any]], names: list[str], name: st
             "line": {"color": colour, "width": 2},
         },
         customdata=[
-            "{} [{}, {}]".format(*(shown.format(estimate[key]) for key in ("mean", "low", "high")))
+            "{} [{}, {}]".format(*(shown.format(estimate[key]) for key in ("value", "low", "high")))
             for estimate in estimates
         ],
         hovertemplate="%{x}: %{customdata}<extra></extra>",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from factalign.analysis.drift import drift_warnings, is_resolved
 from factalign.analysis.metrics import metric
+from factalign.base.text import well_formed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -197,7 +198,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
             shown = metric(name)
             low, high = (shown.format(change[side], signed=True) for side in ("low", "high"))
             sentences.append(
-                f"<b>{shown.label(summary['k'])} {shown.format(change['mean'], signed=True)}</b> "
+                f"<b>{shown.label(summary['k'])} {shown.format(change['value'], signed=True)}</b> "
                 f"(95% interval {low} to {high}{'' if is_resolved(change) else ', includes 0'})"
             )
     against = f"{escape(last['name'])} against the base: " + "; ".join(sentences) + ". " if sentences else ""
@@ -237,7 +238,7 @@ def _html_cell(name: str, estimate: Mapping[str, float | None], is_difference: b
 
 
 def _numbers(name: str, estimate: Mapping[str, float | None], signed: bool) -> list[str]:
-    return [metric(name).format(estimate[key], signed=signed) for key in ("mean", "low", "high")]
+    return [metric(name).format(estimate[key], signed=signed) for key in ("value", "low", "high")]
 
 
 def _drift_table(drift: pd.DataFrame, last: str) -> str:
@@ -281,7 +282,7 @@ def _shorten(text: str) -> str:
 
 def escape(text: str) -> str:
     """Untrusted text as HTML."""
-    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
+    return html.escape(well_formed(text))
 
 
 _STYLE = """

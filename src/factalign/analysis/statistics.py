@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from factalign.bootstrap import CONFIDENCE, blocks, bootstrap_mean, prompt_means
+from factalign.base.estimates import CONFIDENCE, blocks, bootstrap_mean, prompt_means
 
 __all__ = ["CONFIDENCE", "bootstrap_mean", "prompt_means", "sign_flip_p_values"]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from factalign.analysis.metrics import response_metrics
+from factalign.analysis.metrics import METRICS, response_metrics
 from factalign.analysis.statistics import CONFIDENCE, bootstrap_mean, prompt_means, sign_flip_p_values
+from factalign.base.estimates import estimates_of
 
 BASE = "base"
 
@@ -36,8 +37,8 @@ def build_summary(
         resamples: Number of bootstrap resamples and of sign flips.
 
     Returns:
-        `{"models": [{"name", "metrics": {metric: {"mean", "low", "high"}}, "difference_to_base": {metric:
-        {"mean", "low", "high", "p_value"}}}], "prompts", "samples_per_prompt", "k", "seed", "confidence",
+        `{"models": [{"name", "metrics": {metric: {"value", "low", "high"}}, "difference_to_base": {metric:
+        {"value", "low", "high", "p_value"}}}], "prompts", "samples_per_prompt", "k", "seed", "confidence",
         "resamples"}`. The base comes first, its `difference_to_base` is empty. A missing number is None.
 
     Raises:
@@ -89,8 +90,6 @@ def _samples_per_prompt(scores: Mapping[str, pd.DataFrame]) -> int | float | Non
     return int(counts.iloc[0]) if counts.nunique() == 1 else round(float(counts.mean()), 2)
 
 
-def _as_json(estimates: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    return {
-        str(name): {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
-        for name, row in estimates.iterrows()
-    }
+def _as_json(estimates: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    units = {name: METRICS[name].unit for name in estimates.index if name in METRICS}
+    return {name: estimate.to_json() for name, estimate in estimates_of(estimates, units).items()}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SURROGATES = re.compile("[\ud800-\udfff]")
+from factalign.base.text import well_formed
 
 Prompt = str | tuple[tuple[str, str], ...]
 """Plain text, or a conversation as (role, content) pairs."""
@@ -105,11 +105,6 @@ def parse_row(raw: Any, where: str) -> Row:
     )
 
 
-def clean(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer takes, one character for one so that offsets stay."""
-    return SURROGATES.sub("\ufffd", text)
-
-
 def _label(value: Any, where: str) -> bool | None:
     if value is None:
         return None
@@ -124,14 +119,14 @@ def _messages(value: Any, where: str) -> tuple[tuple[str, str], ...]:
     for i, message in enumerate(value):
         if not isinstance(message, Mapping) or not all(isinstance(message.get(k), str) for k in ("role", "content")):
             raise RowError(f"{where}[{i}]: expected {{'role': text, 'content': text}}, got {message!r:.200}")
-        messages.append((message["role"], clean(message["content"])))
+        messages.append((message["role"], well_formed(message["content"])))
     return tuple(messages)
 
 
 def _prompt(value: Any, where: str) -> Prompt:
     where = f"{where}, field 'prompt'"
     if isinstance(value, str):
-        return clean(value)
+        return well_formed(value)
     if not isinstance(value, Iterable) or not (messages := _messages(value, where)):
         raise RowError(f"{where}: expected text or a non-empty list of messages, got {value!r:.200}")
     return messages
@@ -140,7 +135,7 @@ def _prompt(value: Any, where: str) -> Prompt:
 def _completion(value: Any, where: str) -> str:
     where = f"{where}, field 'completion'"
     if isinstance(value, str):
-        return clean(value)
+        return well_formed(value)
     messages = _messages(value, where) if isinstance(value, Iterable) else ()
     if len(messages) != 1 or messages[0][0] != "assistant":
         raise RowError(f"{where}: expected text or a list of one assistant message, got {value!r:.200}")
@@ -157,7 +152,7 @@ def _spans(raw: Mapping[str, Any], completion: str, count: int, where: str) -> l
         if entries is not None and len(entries) != count:
             raise RowError(f"{where}, field {field!r}: {len(entries)} entries, but 'sentence_label' has {count}")
     if given is None:
-        return _locate([clean(s) for s in sentences or ()], completion, where)
+        return _locate([well_formed(s) for s in sentences or ()], completion, where)
     spans: list[tuple[int, int]] = []
     floor = 0
     for i, span in enumerate(given):
@@ -170,7 +165,7 @@ def _spans(raw: Mapping[str, Any], completion: str, count: int, where: str) -> l
                 f"{where}, field 'sentence_spans'[{i}]: [{start}, {end}) is no span of a completion of "
                 f"{len(completion)} characters that starts at or after {floor}"
             )
-        if sentences is not None and clean(sentences[i]).strip() != completion[start:end].strip():
+        if sentences is not None and well_formed(sentences[i]).strip() != completion[start:end].strip():
             raise RowError(
                 f"{where}, field 'sentence_spans'[{i}]: holds {completion[start:end]!r:.80}, "
                 f"'completion_sentences' has {sentences[i]!r:.80}"

@@ -20,8 +20,8 @@ from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
 from factalign.fkto.loader import Items, PlanLoader, PlanSampler
 from factalign.fkto.losses import reference_point
-from factalign.fkto.metrics import Metrics
 from factalign.fkto.models import fingerprint, prepare_model
+from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.pairs import Plan
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run

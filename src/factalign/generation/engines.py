@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from factalign.registry import Registry
+from factalign.base.registry import Registry
+from factalign.base.text import well_formed
 
 Message = Mapping[str, str]
 FinishReason = Literal["stop", "length"]
@@ -107,11 +108,6 @@ ENGINES: Registry[Engine] = Registry(
         "openai": "factalign.generation.openai_engine:OpenAIEngine",
     },
 )
-
-
-def well_formed(text: str) -> str:
-    """`text` with lone surrogates replaced by U+FFFD: neither tokenizers nor Parquet take them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def as_messages(conversation: Sequence[Message]) -> list[dict[str, str]]:

@@ -12,9 +12,9 @@ from urllib import request
 
 from tqdm import tqdm
 
+from factalign.base.http import FetchError, Pacer, check_url, fetch
 from factalign.generation.engines import EngineError, Generation, Message, as_messages
-from factalign.generation.policies import PolicyHandle
-from factalign.http_json import FetchError, Pacer, check_url, fetch
+from factalign.policies.handles import PolicyHandle
 
 
 class OpenAIEngine:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import gc
-import re
 import sys
 
 import pandas as pd
 
+from factalign.base.ids import content_id
+from factalign.base.text import last_sentence_end, well_formed
 from factalign.generation.config import SamplingConfig
-from factalign.generation.engines import ENGINES, well_formed
-from factalign.generation.policies import PolicyHandle, validate_handle
-from factalign.ids import content_id
+from factalign.generation.engines import ENGINES
+from factalign.policies.handles import PolicyHandle, validate_handle
 from factalign.schemas import Prompts, Responses, empty
-
-# An end mark, closing quotes or brackets, then white space or the end of the text. A full stop does not
-# count after a lone letter ("J. Smith"), a digit ("3." opens a list item) or a dotted abbreviation ("U.S.",
-# "e.g.").
-_SENTENCE_END = re.compile(
-    r"""(?: [!?…。！？]
-          | (?<!\d) (?<!\b[^\W\d_]) (?<!\.[^\W\d_]) \.
-        ) ["'”’»)\]」』]* (?= \s | \Z )
-      | [。！？]""",
-    re.VERBOSE,
-)
 
 
 def drop_unfinished_sentence(text: str) -> str:
@@ -31,8 +20,7 @@ def drop_unfinished_sentence(text: str) -> str:
 
     A heuristic for the tail only: where it is unsure whether a full stop ends a sentence it cuts earlier.
     """
-    end = max((match.end() for match in _SENTENCE_END.finditer(text)), default=len(text))
-    return text[:end]
+    return text[: last_sentence_end(text)]
 
 
 def sample_responses(prompts: pd.DataFrame, handle: PolicyHandle, config: SamplingConfig, seed: int) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from factalign.generation.decoding import decode_batch, speed_up
 from factalign.generation.engines import Generation, Message, as_messages
-from factalign.generation.policies import PolicyHandle, load_policy
+from factalign.policies.handles import PolicyHandle
+from factalign.policies.loading import load_policy
 
 
 class TransformersEngine:

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from factalign.generation.engines import EngineError, Generation, Message, as_messages
-from factalign.generation.policies import PolicyHandle, load_policy
+from factalign.policies.handles import PolicyHandle
+from factalign.policies.loading import load_policy
 
 
 class VLLMEngine:

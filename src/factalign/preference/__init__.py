@@ -1,15 +1,8 @@
-"""Scores become training rows: labels, balance, and prompts kept off the benchmark."""
+"""Scores become training rows: labels, balance, and prompts kept off the benchmark.
 
-from __future__ import annotations
+May import the base and the tables.
+"""
 
-from factalign.lazy import lazy_exports
+import lazy_loader
 
-_EXPORTS = {
-    "PreferenceConfig": "config",
-    "build_preferences": "rows",
-    "summarise_preferences": "rows",
-    "decontaminate": "decontamination",
-}
-__all__ = ["PreferenceConfig", "build_preferences", "decontaminate", "summarise_preferences"]
-
-__getattr__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

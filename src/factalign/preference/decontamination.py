@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from factalign.words import words
+from factalign.base.text import words
+from factalign.base.text.words import without_accents
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,7 @@ def _runs(content: list[str], lengths: set[int]) -> Iterator[Bag]:
 
 
 def _content_words(text: str) -> list[str]:
-    decomposed = unicodedata.normalize("NFKD", text)
-    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
-    found = words(plain)
+    found = words(without_accents(text))
     return [word for word in found if word not in _SMALL_WORDS] or found
 
 

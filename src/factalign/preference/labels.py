@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from factalign.base.text import words
 from factalign.preference.config import PreferenceConfig, QuantileRule, ThresholdRule
-from factalign.words import words
 
 logger = logging.getLogger(__name__)
 

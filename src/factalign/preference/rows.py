@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from factalign.base.text import words
 from factalign.preference.config import PreferenceConfig
 from factalign.preference.labels import Label, balance, label_responses, label_sentences
-from factalign.words import words
 
 logger = logging.getLogger(__name__)
 

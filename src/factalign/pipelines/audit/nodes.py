@@ -10,7 +10,7 @@ from factalign.parameters import AuditConfig, EvaluationConfig, RetrieverConfig
 
 def read_labelled(audit: AuditConfig) -> pd.DataFrame:
     """All labelled claims."""
-    from factalign.factuality import load_labelled
+    from factalign.audit import load_labelled
 
     if not audit.claims:
         raise ValueError(
@@ -30,8 +30,9 @@ def judge(
     audit: AuditConfig,
 ) -> pd.DataFrame:
     """The verdicts of the verifier in use, and of those to compare it with, on all labelled claims."""
-    from factalign.factuality import judge_labelled, load_verifier
-    from factalign.knowledge import load_retriever
+    from factalign.audit import judge_labelled
+    from factalign.retrieval import load_retriever
+    from factalign.verifiers import load_verifier
 
     choices = [evaluation.verifier, *(each for each in audit.verifiers if each != evaluation.verifier)]
     verifiers = [load_verifier(choice.name, **choice.options) for choice in choices]
@@ -41,14 +42,15 @@ def judge(
 
 def measure(labelled: pd.DataFrame, judgements: pd.DataFrame, audit: AuditConfig, seed: int) -> dict[str, Any]:
     """Agreement by verifier and set, and paired differences, with intervals."""
-    from factalign.factuality import audit_table
+    from factalign.audit import audit_table
 
     return audit_table(labelled, judgements, resamples=audit.resamples, seed=seed)
 
 
 def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
     """Each extractor's claims against people's atomic facts, and the drafts of these facts for comparison."""
-    from factalign.factuality import extract_by_sentence, extraction_agreement, load_extractor, read_facts
+    from factalign.audit import extract_by_sentence, extraction_agreement, read_facts
+    from factalign.extraction import load_extractor
 
     found = []
     for file in audit.facts:
@@ -59,8 +61,9 @@ def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
         }
         claims["the model's drafts in the file"] = facts["model_facts"].tolist()
         for name, own in claims.items():
-            options = {"threshold": audit.match_threshold, "resamples": audit.resamples, "seed": seed}
-            metrics = extraction_agreement(facts, own, **options)
+            metrics = extraction_agreement(
+                facts, own, threshold=audit.match_threshold, resamples=audit.resamples, seed=seed
+            )
             found.append({"set": file.name, "extractor": name, "threshold": audit.match_threshold, "metrics": metrics})
     return found
 

@@ -7,7 +7,7 @@ from plotly.graph_objects import Figure
 
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
-SIDES = ("first", "last")
+SIDES = ("first_", "last_")
 
 
 def compare(
@@ -44,14 +44,15 @@ def write_report(
     """
     from factalign.analysis import Answers, claim_drift, claim_shares, pick_examples, render_report
 
-    def of(side: str, *names: str) -> list[pd.DataFrame]:
-        return [tables[f"{side}_{name}"] for name in names]
-
-    shares = [claim_shares(*of(side, "claims", "verdicts", "responses"), benchmark_prompts) for side in SIDES]
-    answers = [Answers(*of(side, "responses", "response_scores", "sentences", "sentence_scores")) for side in SIDES]
+    first, last = (
+        {name.removeprefix(side): tables[name] for name in tables if name.startswith(side)} for side in SIDES
+    )
+    sides = (first, last)
+    base, newest = (claim_shares(t["claims"], t["verdicts"], t["responses"], benchmark_prompts) for t in sides)
+    before, after = (Answers(t["responses"], t["response_scores"], t["sentences"], t["sentence_scores"]) for t in sides)
     return render_report(
         summary,
         figures={"Metrics": figure},
-        drift=claim_drift(*shares),
-        examples=pick_examples(benchmark_prompts, *answers, seed=seed),
+        drift=claim_drift(base, newest),
+        examples=pick_examples(benchmark_prompts, before, after, seed=seed),
     )

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from factalign.factuality.distillation import DistillationConfig
+from factalign.distillation import DistillationConfig
 
 logger = logging.getLogger(__name__)
 
 
 def make_claims(passages: pd.DataFrame, distillation: DistillationConfig) -> pd.DataFrame:
     """Labelled claims, made of the passages by rule."""
-    from factalign.factuality.distillation import synthesise_claims
+    from factalign.distillation import synthesise_claims
 
     claims = synthesise_claims(passages, distillation)
-    for (split, label), count in claims.groupby(["split", "label"]).size().items():
-        logger.info("%d synthetic claims are %s (%s)", count, label, split)
+    for count in claims.groupby(["split", "label"]).size().reset_index(name="claims").itertuples():
+        logger.info("%d synthetic claims are %s (%s)", count.claims, count.label, count.split)
     return claims
 
 
 def train_verifier(claims: pd.DataFrame, distillation: DistillationConfig, staging_dir: str) -> str:
     """Train and calibrate the verifier in a folder to publish."""
-    from factalign.factuality import distillation as library
+    from factalign import distillation as library
 
     Path(staging_dir).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="verifier-", dir=staging_dir)

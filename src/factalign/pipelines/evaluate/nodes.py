@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 def read(evaluate: EvaluateConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The given responses and their prompts."""
-    from factalign.factuality import read_responses
+    from factalign.evaluation import read_responses
 
     prompts, responses = read_responses(evaluate.path)
     logger.info("%d responses to %d prompts in %s", len(responses), len(prompts), evaluate.path)
@@ -32,7 +32,7 @@ def report(
     Args:
         tables: The other tables of `factuality.Evaluation`, by name.
     """
-    from factalign.factuality import Evaluation, warn_of_topics
+    from factalign.evaluation import Evaluation, warn_of_topics
 
     warn_of_topics(tables["claims"], tables["evidence"], tables["responses"], tables["prompts"])
     result = Evaluation(passages=pd.concat([passages, found_passages]), k=evaluation.k, **tables)
@@ -43,6 +43,6 @@ def report(
 
 
 def _shown(estimate: dict[str, float | None]) -> str:
-    if estimate["mean"] is None:
+    if estimate["value"] is None:
         return "–"
-    return f"{estimate['mean']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

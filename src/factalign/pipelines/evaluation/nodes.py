@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 def split(responses: pd.DataFrame) -> pd.DataFrame:
     """Responses become sentences with character offsets."""
-    from factalign.factuality import split_responses
+    from factalign.extraction import split_responses
 
     return split_responses(responses)
 
@@ -20,7 +20,8 @@ def extract(
     sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Sentences become self-contained claims; and what that cost."""
-    from factalign.factuality import costs_of, extract_claims, load_extractor
+    from factalign.chat import costs_of
+    from factalign.extraction import extract_claims, load_extractor
 
     extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
     claims = extract_claims(sentences, responses, prompts, extractor)
@@ -31,8 +32,8 @@ def retrieve(
     claims: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, index: str, config: RetrieverConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The passages nearest to each claim, among those of its topic; and those that the corpus does not hold."""
-    from factalign.factuality import retrieve_evidence
-    from factalign.knowledge import load_retriever
+    from factalign.evaluation import retrieve_evidence
+    from factalign.retrieval import load_retriever
 
     retriever = load_retriever(config.name, index, **config.options)
     return retrieve_evidence(claims, responses, prompts, retriever, k=config.passages_per_claim)
@@ -46,7 +47,9 @@ def verify(
     evaluation: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A verdict for every claim; and what that cost."""
-    from factalign.factuality import costs_of, load_verifier, verify_claims
+    from factalign.chat import costs_of
+    from factalign.evaluation import verify_claims
+    from factalign.verifiers import load_verifier
 
     verifier = load_verifier(evaluation.verifier.name, **evaluation.verifier.options)
     verdicts = verify_claims(claims, evidence, pd.concat([passages, found_passages]), verifier)
@@ -63,7 +66,7 @@ def score(
     evaluation: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Counts, precision, recall@K and F1@K of every response, and the supported share of every sentence."""
-    from factalign.factuality import score_responses, score_sentences
+    from factalign.evaluation import score_responses, score_sentences
 
     return (
         score_responses(responses, sentences, claims, verdicts, k=evaluation.k),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from factalign.knowledge import PromptConfig
+from factalign.corpora import PromptConfig
 from factalign.parameters import BenchmarkConfig, Choice, RetrieverConfig
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 def read_corpus(corpus: Choice) -> pd.DataFrame:
     """The passages of the chosen corpus."""
-    from factalign.knowledge import load_corpus
+    from factalign.corpora import load_corpus
 
     passages = load_corpus(corpus.name, **corpus.options)
     logger.info("%d passages about %d topics", len(passages), passages["title"].nunique())
@@ -23,7 +23,7 @@ def read_corpus(corpus: Choice) -> pd.DataFrame:
 
 def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_dir: str) -> str:
     """Build the index of the chosen retriever in a folder to publish."""
-    from factalign.knowledge import load_retriever
+    from factalign.retrieval import load_retriever
 
     Path(staging_dir).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="index-", dir=staging_dir)
@@ -33,7 +33,7 @@ def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_d
 
 def write_prompts(passages: pd.DataFrame, prompts: PromptConfig) -> pd.DataFrame:
     """Prompts about the topics of the corpus, split by topic; or the user's own."""
-    from factalign.knowledge import build_prompts, read_prompts, topics
+    from factalign.corpora import build_prompts, read_prompts, topics
 
     return read_prompts(prompts.path) if prompts.path else build_prompts(topics(passages), prompts)
 

@@ -13,7 +13,7 @@ def import_policy(source: PolicySource, staging_dir: str) -> str:
     Returns:
         The folder to publish, empty where there was nothing to convert.
     """
-    from factalign.generation import convert_gguf
+    from factalign.policies import convert_gguf
 
     Path(staging_dir).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="policy-", dir=staging_dir)
@@ -24,7 +24,7 @@ def import_policy(source: PolicySource, staging_dir: str) -> str:
 
 def describe_policy(checkpoint: str, source: PolicySource) -> dict[str, Any]:
     """The handle of the base policy, named by a hash of its weights."""
-    from factalign.generation import make_handle
+    from factalign.policies import make_handle
 
     if source.model and source.kind == "hub":
         return dict(make_handle(source.model, source.adapters, revision=source.revision))

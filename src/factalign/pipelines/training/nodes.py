@@ -7,7 +7,7 @@ from typing import Any
 
 from plotly.graph_objects import Figure
 
-from factalign.ids import content_id
+from factalign.base.ids import content_id
 from factalign.parameters import TrainingConfig
 
 
@@ -46,7 +46,7 @@ def train(
 
 def describe_trained_policy(policy: dict[str, Any], checkpoint: str) -> dict[str, Any]:
     """The handle of the trained policy: the same model with one more adapter, or the new model."""
-    from factalign.generation import make_handle
+    from factalign.policies import make_handle
 
     result = json.loads((Path(checkpoint) / "result.json").read_text(encoding="utf-8"))
     trained = Path(checkpoint) / result["path"]

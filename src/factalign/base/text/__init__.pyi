@@ -1,0 +1,21 @@
+from .characters import hidden_characters, well_formed
+from .markdown import without_markup
+from .sentences import ends_sentence, last_sentence_end, split_sentences
+from .words import PLAIN_WORD, WORD, fold, normalise, stem, stems, with_topic, words
+
+__all__ = [
+    "PLAIN_WORD",
+    "WORD",
+    "ends_sentence",
+    "fold",
+    "hidden_characters",
+    "last_sentence_end",
+    "normalise",
+    "split_sentences",
+    "stem",
+    "stems",
+    "well_formed",
+    "with_topic",
+    "without_markup",
+    "words",
+]

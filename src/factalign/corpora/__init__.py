@@ -1,0 +1,8 @@
+"""Knowledge corpora: their passages and typed facts, and the prompts over their topics.
+
+May import the base and the tables.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

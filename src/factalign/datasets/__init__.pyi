@@ -1,0 +1,14 @@
+from .directory import DirectoryDataset
+from .figure import PlotlyDataset
+from .files import JSONDataset, TextDataset
+from .json_lines import JSONLinesDataset
+from .table import TableDataset
+
+__all__ = [
+    "DirectoryDataset",
+    "JSONDataset",
+    "JSONLinesDataset",
+    "PlotlyDataset",
+    "TableDataset",
+    "TextDataset",
+]

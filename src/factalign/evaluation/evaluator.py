@@ -1,0 +1,180 @@
+"""The whole evaluator in one call: from responses to sentences, claims, evidence, verdicts, scores and a report."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from factalign.base.estimates import CONFIDENCE, bootstrap_mean, estimates_of, prompt_means
+from factalign.corpora import CORPORA, load_corpus
+from factalign.evaluation.evidence import retrieve_evidence
+from factalign.evaluation.formulas import GAMMA, factscore
+from factalign.evaluation.given import Given, read_responses
+from factalign.evaluation.scores import score_responses, score_sentences
+from factalign.evaluation.verdicts import verify_claims
+from factalign.extraction.claims import extract_claims
+from factalign.extraction.protocol import ClaimExtractor
+from factalign.extraction.sentences import split_responses
+from factalign.extraction.topics import topics_of
+from factalign.retrieval import Retriever, load_retriever
+from factalign.schemas import Passages
+from factalign.verifiers import Verifier, load_verifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known about a set of responses; the tables are those of `schemas`, joined by their ids.
+
+    Attributes:
+        passages: The corpus, and what the retriever brought along; of it the evidence is taken.
+        scores: `ResponseScores`, a row a response.
+        k: The K of F1@K.
+    """
+
+    prompts: pd.DataFrame
+    responses: pd.DataFrame
+    passages: pd.DataFrame
+    sentences: pd.DataFrame
+    claims: pd.DataFrame
+    evidence: pd.DataFrame
+    verdicts: pd.DataFrame
+    scores: pd.DataFrame
+    sentence_scores: pd.DataFrame
+    k: int
+
+    def summary(self, *, gamma: int | None = GAMMA, seed: int = 0, resamples: int = 2000) -> dict[str, Any]:
+        """Means over prompts with 95% bootstrap intervals over prompts, and what they are about; fits into JSON.
+
+        `factscore` is that of `factuality.metrics` with the penalty of `gamma`; it leaves out responses that abstain
+        (no claim, or none with anything to check), the rest of which is `response_ratio`. `precision` leaves out
+        responses without a judged claim.
+        """
+        values = _measures(self.scores, gamma)
+        estimates = bootstrap_mean(prompt_means(values), seed=seed, resamples=resamples)
+        return {
+            "metrics": {name: estimate.to_json() for name, estimate in estimates_of(estimates).items()},
+            "prompts": int(self.scores["prompt_id"].nunique()),
+            "responses": len(self.scores),
+            "claims": len(self.claims),
+            "k": self.k,
+            "gamma": gamma,
+            "verifier_id": ", ".join(sorted(set(self.verdicts["verifier_id"]))),
+            "confidence": CONFIDENCE,
+            "seed": seed,
+            "resamples": resamples,
+        }
+
+    def html(self, summary: dict[str, Any] | None = None) -> str:
+        """The report: one HTML page that loads nothing. `summary` is what `summary()` gave, made anew if left out."""
+        from factalign.analysis import render_page
+
+        return render_page(vars(self), summary or self.summary())
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report to `path`."""
+        Path(path).write_text(self.html(), encoding="utf-8")
+
+
+def evaluate(
+    responses: Given,
+    *,
+    corpus: str | pd.DataFrame = "factbook",
+    retriever: str | Retriever = "bm25",
+    extractor: str | ClaimExtractor = "clause",
+    verifier: str | Verifier = "lexical",
+    k: int = 4,
+    passages_per_claim: int = 20,
+) -> Evaluation:
+    """Check every claim of `responses` against `corpus`.
+
+    Args:
+        responses: Rows, a table or a file, as in `read_responses`: prompt, response, optionally topic.
+        corpus: A name of `CORPORA`, a file of records with title and text, a folder of documents, or a
+            `schemas.Passages` table.
+        retriever: A name of `RETRIEVERS`, or a retriever that `load_retriever(name, **options)` made; the corpus is
+            indexed here, in a temporary folder.
+        extractor: A name of `EXTRACTORS`, or an extractor that `load_extractor(name, **options)` made.
+        verifier: A name of `VERIFIERS`, or a verifier that `load_verifier(name, **options)` made.
+        k: The K of F1@K: supported claims that count as a complete answer.
+        passages_per_claim: How many passages a claim is judged against.
+
+    Raises:
+        ValueError: A name is unknown, a file malformed; the message says what would be valid.
+    """
+    judge = load_verifier(verifier) if isinstance(verifier, str) else verifier
+    finder = load_retriever(retriever) if isinstance(retriever, str) else retriever
+    prompts, answers = read_responses(responses)
+    passages = _load_passages(corpus)
+    sentences = split_responses(answers)
+    claims = extract_claims(sentences, answers, prompts, extractor)
+    with tempfile.TemporaryDirectory(prefix="factalign-index-") as folder:
+        finder.build(passages, folder)
+        evidence, found = retrieve_evidence(claims, answers, prompts, finder, passages_per_claim)
+    warn_of_topics(claims, evidence, answers, prompts)
+    passages = pd.concat([passages, found], ignore_index=True)
+    verdicts = verify_claims(claims, evidence, passages, judge)
+    return Evaluation(
+        prompts=prompts,
+        responses=answers,
+        passages=passages,
+        sentences=sentences,
+        claims=claims,
+        evidence=evidence,
+        verdicts=verdicts,
+        scores=score_responses(answers, sentences, claims, verdicts, k=k),
+        sentence_scores=score_sentences(sentences, claims, verdicts),
+        k=k,
+    )
+
+
+def warn_of_topics(
+    claims: pd.DataFrame, evidence: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame
+) -> None:
+    """Log the topics none of whose claims has evidence: most likely the corpus knows them by another name."""
+    topics = pd.Series(topics_of(claims["response_id"], responses, prompts), index=claims.index, dtype=object)
+    with_evidence = set(topics[claims["claim_id"].isin(evidence["claim_id"])])
+    without = sorted(set(topics) - with_evidence - {""})
+    if without:
+        logger.warning(
+            "no evidence at all for %d topics (%s): is that what the corpus calls them? "
+            "A row without a topic is checked against the whole corpus.",
+            len(without),
+            ", ".join(without[:5]),
+        )
+
+
+def _load_passages(corpus: str | pd.DataFrame) -> pd.DataFrame:
+    if isinstance(corpus, pd.DataFrame):
+        return Passages.validate(corpus)
+    if corpus in CORPORA.entries or not Path(corpus).exists():
+        return load_corpus(corpus)
+    return load_corpus("table", path=corpus)
+
+
+def _measures(scores: pd.DataFrame, gamma: int | None) -> pd.DataFrame:
+    """The summary's metrics, one row a response."""
+    supported, not_supported = scores["num_supported"], scores["num_not_supported"]
+    responds = (supported + not_supported + scores["num_failed"]) > 0
+    values = {
+        "precision": scores["precision"],
+        "f1_at_k": scores["f1_at_k"],
+        "factscore": pd.Series(
+            factscore(supported, not_supported, scores["num_irrelevant"], gamma), index=scores.index
+        ).where(responds),
+        "coverage": scores["coverage"],
+        "response_ratio": responds,
+        "supported_claims": supported,
+        "judged_claims": supported + not_supported,
+        "duplicate_claims": scores["num_duplicates"],
+        "num_words": scores["num_words"],
+        "distinct_2": scores["distinct_2"],
+    }
+    columns = {name: values_.astype("float64") for name, values_ in values.items()}
+    return pd.DataFrame({"response_id": scores["response_id"], "prompt_id": scores["prompt_id"], **columns})

@@ -1,0 +1,78 @@
+"""Tables of evidence and verdicts for tables of claims."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pandas as pd
+
+from factalign.corpora import facts_from_json
+from factalign.schemas import LABELS, Verdicts, empty
+from factalign.verifiers import Pair, Passage, Verdict, Verifier
+
+logger = logging.getLogger(__name__)
+
+
+def verify_claims(
+    claims: pd.DataFrame, evidence: pd.DataFrame, passages: pd.DataFrame, verifier: Verifier
+) -> pd.DataFrame:
+    """The `schemas.Verdicts` of claims, one a claim.
+
+    A verifier that raises on a claim, or answers something else than a verdict, gives `failed` for that
+    claim alone.
+    """
+    if claims.empty:
+        return empty(Verdicts)
+    known = _passages(passages, set(evidence["passage_id"]))
+    found: dict[str, list[Passage]] = {}
+    ordered = evidence.sort_values(["claim_id", "rank"], kind="stable")
+    for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
+        if passage_id not in known:
+            raise ValueError(f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table")
+        found.setdefault(claim_id, []).append(known[passage_id])
+    pairs: list[Pair] = [
+        (text, found.get(claim_id, [])) for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
+    ]
+    rows = []
+    for claim_id, pair, verdict in zip(claims["claim_id"], pairs, _verify(verifier, pairs), strict=True):
+        decided = None if verdict.evidence_index is None else pair[1][verdict.evidence_index]
+        passage_id = decided.passage_id if isinstance(decided, Passage) else None
+        rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
+    return pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
+
+
+def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Passage]:
+    rows = passages[passages["passage_id"].isin(wanted)]
+    columns = (rows[name].tolist() for name in ("passage_id", "title", "field", "text", "aliases", "facts"))
+    return {
+        passage_id: Passage(text, title, field, passage_id, tuple(json.loads(aliases)), facts_from_json(facts))
+        for passage_id, title, field, text, aliases, facts in zip(*columns, strict=True)
+    }
+
+
+def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
+    """All verdicts in one call; after an error, pair by pair, so that one bad claim fails alone."""
+    try:
+        return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
+    except Exception:
+        logger.warning("%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs))
+    return [_verify_one(verifier, pair) for pair in pairs]
+
+
+def _verify_one(verifier: Verifier, pair: Pair) -> Verdict:
+    try:
+        (verdict,) = verifier.verify([pair])
+        return _checked(verdict, pair)
+    except Exception as error:
+        logger.warning("%s failed on claim %.200r: %s", verifier.verifier_id, pair[0], error)
+        return Verdict("failed", 0.0)
+
+
+def _checked(verdict: Verdict, pair: Pair) -> Verdict:
+    index = verdict.evidence_index
+    if verdict.label not in LABELS or not 0 <= verdict.confidence <= 1:
+        raise ValueError(f"not a verdict: {verdict}")
+    if index is not None and not 0 <= index < len(pair[1]):
+        raise ValueError(f"evidence_index {index} of {len(pair[1])} pieces of evidence")
+    return verdict

@@ -1,0 +1,13 @@
+from .config import SamplingConfig
+from .engines import ENGINES, Engine, EngineError, Generation
+from .sampling import drop_unfinished_sentence, sample_responses
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineError",
+    "Generation",
+    "SamplingConfig",
+    "drop_unfinished_sentence",
+    "sample_responses",
+]

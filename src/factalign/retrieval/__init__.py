@@ -1,0 +1,8 @@
+"""Retrievers: the passages nearest to a claim.
+
+May import the base and the tables.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

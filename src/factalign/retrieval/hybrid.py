@@ -1,0 +1,71 @@
+"""Several retrievers as one, by reciprocal-rank fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from factalign.retrieval.protocol import Hit, check_k, load_retriever
+
+_RANK_OFFSET = 60  # as in the paper
+DEFAULT: tuple[Mapping[str, Any], ...] = ({"name": "bm25"}, {"name": "dense"})
+
+
+class HybridRetriever:
+    """A passage's score is the sum of 1 / (60 + rank) over the retrievers that found it, rank from 1
+    (Cormack, Clarke & Büttcher 2009).
+
+    Args:
+        retrievers: For each its `name` and, if wanted, its `options`.
+        depth: How many passages each retriever is asked for, at least as many as are wanted.
+
+    Raises:
+        ValueError: Fewer than two retrievers, or one that is not `{name: …, options: …}`.
+    """
+
+    def __init__(self, retrievers: Sequence[Mapping[str, Any]] = DEFAULT, depth: int = 100) -> None:
+        if len(retrievers) < 2:
+            raise ValueError("hybrid needs at least two retrievers to fuse")
+        for entry in retrievers:
+            if not isinstance(entry, Mapping) or "name" not in entry or set(entry) - {"name", "options"}:
+                raise ValueError(f"hybrid: each of `retrievers` is {{name: …, options: …}}, got {entry!r}")
+        check_k(depth)
+        self._depth = depth
+        self._parts = {
+            f"{number}-{entry['name'].rpartition(':')[2]}": load_retriever(entry["name"], **entry.get("options", {}))
+            for number, entry in enumerate(retrievers)
+        }
+
+    def build(self, passages: pd.DataFrame, directory: str | Path) -> None:
+        """See `Retriever.build`; each retriever has a folder of its own."""
+        for folder, retriever in self._parts.items():
+            (Path(directory) / folder).mkdir(parents=True, exist_ok=True)
+            retriever.build(passages, Path(directory) / folder)
+
+    def load(self, directory: str | Path) -> None:
+        """See `Retriever.load`."""
+        for folder, retriever in self._parts.items():
+            retriever.load(Path(directory) / folder)
+
+    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
+        """See `Retriever.search`; of passages with the same score, the one that an earlier retriever found."""
+        check_k(k)
+        depth = max(k, self._depth)
+        lists = [retriever.search(queries, topics, depth) for retriever in self._parts.values()]
+        return [fuse(ranked)[:k] for ranked in zip(*lists, strict=True)]
+
+
+def fuse(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """All passages of some rankings, by reciprocal-rank fusion."""
+    hits: dict[str, Hit] = {}
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, hit in enumerate(ranking, start=1):
+            hits.setdefault(hit.passage_id, hit)
+            scores[hit.passage_id] = scores.get(hit.passage_id, 0.0) + 1 / (_RANK_OFFSET + rank)
+    # A stable sort: ties keep the order in which they were found.
+    order = sorted(scores, key=lambda passage_id: -scores[passage_id])
+    return [Hit(key, scores[key], hits[key].title, hits[key].text) for key in order]

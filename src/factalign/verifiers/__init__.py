@@ -1,0 +1,10 @@
+"""Verifiers: each judges claims against passages.
+
+`lexical` reads words and typed facts, `entailment` asks a cross-encoder, `judge` a chat model, `ensemble` several.
+
+May import chat, corpora (their typed facts), the base and the tables.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

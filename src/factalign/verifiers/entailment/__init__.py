@@ -1,0 +1,1 @@
+"""The entailment verifier: a sequence classifier over windows of evidence, calibrated."""

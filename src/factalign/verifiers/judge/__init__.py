@@ -1,0 +1,1 @@
+"""The chat judge: its prompt, and the verifier that asks it."""

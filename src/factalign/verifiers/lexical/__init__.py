@@ -1,0 +1,1 @@
+"""The lexical verifier: tokens, names, clauses and typed facts, without a model."""

@@ -1,0 +1,103 @@
+import json
+import logging
+import math
+
+import pandas as pd
+import pytest
+
+from factalign import schemas
+from factalign.corpora import load_corpus
+from factalign.evaluation import evaluate
+from factalign.retrieval import load_retriever
+from factalign.verifiers import load_verifier
+
+FACTS = {
+    "Freedonia": "The capital of Freedonia is Glorystone. Freedonia exports mustard and copper.",
+    "Sylvania": "The capital of Sylvania is Harpo. Sylvania borders Freedonia.",
+}
+ROWS = [
+    {"prompt": "Freedonia?", "response": "The capital of Freedonia is Glorystone.", "topic": "Freedonia"},
+    {"prompt": "Freedonia?", "response": "The capital of Freedonia is Venice.", "topic": "Freedonia"},
+    {"prompt": "Sylvania?", "response": "", "topic": "Sylvania"},
+    {"prompt": "Anything?", "response": "The capital of Sylvania is Harpo.", "topic": ""},
+]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    lines = (json.dumps({"title": title, "text": text}) for title, text in FACTS.items())
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_one_call_gives_tables_that_join(corpus):
+    result = evaluate(ROWS, corpus=corpus, k=1)
+    for table, schema in (
+        (result.sentences, schemas.Sentences),
+        (result.claims, schemas.Claims),
+        (result.evidence, schemas.Evidence),
+        (result.verdicts, schemas.Verdicts),
+        (result.scores, schemas.ResponseScores),
+    ):
+        schema.validate(table)
+    assert result.scores["precision"].tolist() == pytest.approx([1, 0, math.nan, 1], nan_ok=True)
+    assert set(result.evidence["passage_id"]) <= set(result.passages["passage_id"])
+
+
+def test_a_row_without_a_topic_is_checked_against_the_whole_corpus(corpus):
+    result = evaluate(ROWS[3:], corpus=corpus)
+    titles = result.evidence.merge(result.passages, on="passage_id")["title"]
+    assert set(titles) == set(FACTS)
+    assert result.claims["text"].tolist() == ["The capital of Sylvania is Harpo"]
+    assert result.verdicts["label"].tolist() == ["supported"]
+
+
+def test_parts_by_name_or_ready_made(corpus):
+    by_name = evaluate(ROWS, corpus=corpus)
+    ready = evaluate(
+        pd.DataFrame(ROWS),
+        corpus=load_corpus("table", path=corpus),
+        retriever=load_retriever("bm25", k1=1.2),
+        verifier=load_verifier("lexical", coverage=0.7),
+    )
+    pd.testing.assert_frame_equal(by_name.verdicts, ready.verdicts)
+    with pytest.raises(ValueError, match=r"valid names: .*lexical"):
+        evaluate(ROWS, corpus=corpus, verifier="lexcal")
+
+
+def test_the_summary_by_hand(corpus):
+    summary = evaluate(ROWS, corpus=corpus, k=1).summary(gamma=None, resamples=200)
+    mean = {name: estimate["value"] for name, estimate in summary["metrics"].items()}
+    # Over prompts: Freedonia's two answers average to 1/2, the empty one has no precision and abstains.
+    assert mean["precision"] == pytest.approx((0.5 + 1) / 2)
+    assert mean["f1_at_k"] == pytest.approx((0.5 + 0 + 1) / 3)
+    assert mean["factscore"] == pytest.approx((0.5 + 1) / 2)
+    assert mean["response_ratio"] == pytest.approx(2 / 3)
+    assert (summary["responses"], summary["prompts"], summary["claims"]) == (4, 3, 3)
+    for estimate in summary["metrics"].values():
+        assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    json.dumps(summary, allow_nan=False)
+
+
+def test_only_empty_answers(corpus):
+    result = evaluate(ROWS[2:3], corpus=corpus)
+    metrics = result.summary()["metrics"]
+    assert metrics["precision"] == {"value": None, "low": None, "high": None, "n": 0, "unit": "share"}
+    assert metrics["response_ratio"]["value"] == 0
+    assert "(no text)" in result.html()
+
+
+def test_a_topic_that_the_corpus_does_not_know_is_named(corpus, caplog):
+    with caplog.at_level(logging.WARNING):
+        evaluate([{**ROWS[0], "topic": "Fredonia"}], corpus=corpus)
+    assert "no evidence at all for 1 topics (Fredonia)" in caplog.text
+    caplog.clear()
+    evaluate(ROWS, corpus=corpus)
+    assert "no evidence" not in caplog.text
+
+
+def test_the_report_is_written(corpus, tmp_path):
+    result = evaluate(ROWS, corpus=corpus)
+    result.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == result.html()
