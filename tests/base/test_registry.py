@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from factalign.base.registry import Registry
+from factalign.base.registry import Choice, Registry
 
 SOURCE = """
 def build(size, *, colour="red"):
@@ -13,6 +13,10 @@ def broken(size):
 
 constant = 3
 """
+
+
+def choose(name, **options):
+    return {"name": name, "options": options}
 
 
 @pytest.fixture
@@ -26,14 +30,31 @@ def registry(tmp_path, monkeypatch):
 
 
 def test_names_and_paths_of_ones_own(registry):
-    assert registry.load("build", size=1) == (1, "red")
-    assert registry.load("registry_entries:build", size=1, colour="blue") == (1, "blue")
+    assert registry.build(choose("build", size=1)) == (1, "red")
+    assert registry.build(choose("registry_entries:build", size=1, colour="blue")) == (1, "blue")
     # A callable without a signature is just called.
-    assert registry.load("builtins:dict", size=1) == {"size": 1}
+    assert registry.build(choose("builtins:dict", size=1)) == {"size": 1}
+
+
+def test_a_choice_a_mapping_and_a_bare_name_are_the_same(registry):
+    registry.entries["dict"] = "builtins:dict"
+    assert registry.build("dict") == registry.build({"name": "dict"}) == registry.build(Choice(name="dict")) == {}
+    assert Choice.model_validate("dict") == Choice(name="dict", options={})
+
+
+def test_what_is_offered_reaches_only_those_who_ask_for_it(registry):
+    assert registry.build(choose("build", size=1), colour="blue", handle="x") == (1, "blue")
+    # What the user says wins.
+    assert registry.build(choose("build", size=1, colour="green"), colour="blue") == (1, "green")
+
+
+def test_a_choice_with_another_key_is_refused(registry):
+    with pytest.raises(ValueError, match="option\n  Extra inputs are not permitted"):
+        registry.build({"name": "build", "option": {}})
 
 
 def test_unknown_names_list_the_valid_ones(registry):
-    for look_up in (registry.load, registry.check):
+    for look_up in (registry.build, registry.check):
         with pytest.raises(ValueError, match="unknown thing 'bild'; valid names: build, needy, or"):
             look_up("bild")
 
@@ -47,12 +68,12 @@ def test_a_check_imports_nothing(registry):
 @pytest.mark.parametrize("options", [{}, {"size": 1, "shape": 2}])
 def test_options_that_do_not_fit(registry, options):
     with pytest.raises(ValueError, match=r"thing 'build' does not accept .*; its options: size, colour"):
-        registry.load("build", **options)
+        registry.build(choose("build", **options))
 
 
 def test_an_error_inside_a_factory_is_not_blamed_on_the_options(registry):
     with pytest.raises(TypeError, match="unsupported operand"):
-        registry.load("registry_entries:broken", size=1)
+        registry.build(choose("registry_entries:broken", size=1))
 
 
 @pytest.mark.parametrize(
@@ -67,11 +88,11 @@ def test_an_error_inside_a_factory_is_not_blamed_on_the_options(registry):
 )
 def test_what_cannot_be_imported_is_named(registry, name, message, cause):
     with pytest.raises(ValueError, match=message) as error:
-        registry.load(name)
+        registry.build(name)
     assert f"thing {name!r}" in str(error.value)
     assert isinstance(error.value.__cause__, cause)
 
 
 def test_what_is_no_factory_is_named(registry):
     with pytest.raises(ValueError, match="'registry_entries:constant' is not callable, but int"):
-        registry.load("registry_entries:constant")
+        registry.build("registry_entries:constant")
