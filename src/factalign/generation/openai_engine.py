@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from typing import Any
-from urllib import request
 
 from tqdm import tqdm
 
-from factalign.base.http import FetchError, Pacer, check_url, fetch
+from factalign.base.http import FetchError, Pacer, Request, api_key, check_url, fetch
 from factalign.generation.engines import EngineError, Generation, Message, as_messages
 from factalign.policies.handles import PolicyHandle
 
@@ -34,7 +32,7 @@ class OpenAIEngine:
             as in `{"max_tokens": None, "max_completion_tokens": 2000}`.
 
     Raises:
-        ValueError: An address that is not HTTP, or adapters without a `model`.
+        ValueError: An address that is not HTTP, a key that no header can hold, or adapters without a `model`.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class OpenAIEngine:
         self._url = check_url(base_url).rstrip("/") + "/chat/completions"
         self._model = model or handle["model"]
         self._headers = {"Content-Type": "application/json"}
-        self._key = os.environ.get(api_key_env, "")
+        self._key = api_key(api_key_env)
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
         pacer = Pacer(requests_per_minute)
@@ -140,7 +138,7 @@ class OpenAIEngine:
                 raise
 
     def _complete(self, body: dict[str, Any]) -> Generation:
-        post = request.Request(self._url, json.dumps(body).encode(), self._headers)
+        post = Request("POST", self._url, json.dumps(body).encode(), self._headers)
         try:
             return fetch(post, _parse, **self._patience)
         except FetchError as error:
