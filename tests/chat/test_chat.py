@@ -8,9 +8,9 @@ from typing import Literal
 
 import pytest
 
+from factalign.base.ids import content_hash
 from factalign.chat import AnswerCache, CacheError, cache
 from factalign.chat.budget import Ledger, Tokens
-from factalign.chat.cache import cache_key
 from factalign.chat.config import Budget, Prices
 from factalign.chat.quoting import quote
 from factalign.chat.replies import Answer, Reply, ReplyError, read_reply
@@ -120,12 +120,12 @@ def test_confidence_is_a_probability(confidence):
 
 def test_a_cache_keeps_values_over_objects_and_by_content(tmp_path):
     path = tmp_path / "deep" / "llm.sqlite"
-    keys = [cache_key("a", {"x": 1, "y": index}) for index in range(1200)]
+    keys = [content_hash("a", {"x": 1, "y": index}) for index in range(1200)]
     AnswerCache(path).put({key: ["é", index, None] for index, key in enumerate(keys)})
     found = AnswerCache(path).get([*keys, "unknown", keys[0]])
     assert found == {key: ["é", index, None] for index, key in enumerate(keys)}
-    assert cache_key("a", {"y": 0, "x": 1}) == keys[0] != cache_key("a", {"x": 1}, 0)
-    assert cache_key("\ud800") != cache_key("\ud801")
+    assert content_hash("a", {"y": 0, "x": 1}) == keys[0] != content_hash("a", {"x": 1}, 0)
+    assert content_hash("\ud800") != content_hash("\ud801")
     AnswerCache(path).put({keys[0]: "new"})
     assert AnswerCache(path).get(keys[:1]) == {keys[0]: "new"}
 

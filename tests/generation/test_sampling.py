@@ -39,7 +39,7 @@ class Canned:
     def __init__(self, handle):
         pass
 
-    def generate(self, conversations, **options):
+    def generate(self, conversations, sampling):
         return [list(self.answers) for _ in conversations]
 
 

@@ -47,7 +47,7 @@ def make(server, tmp_path):
     def build(cache="llm.sqlite", engine=(), **options):
         chat = {
             "model": "test/judge",
-            "engine_options": {"base_url": server.url, "pause": 0.01, "timeout": 20.0, "attempts": 12, **dict(engine)},
+            "engine": server.engine(**{"pause": 0.01, "timeout": 20.0, "attempts": 12, **dict(engine)}),
             "cache": cache and tmp_path / cache,
             "batch_size": 4,
         }
@@ -300,7 +300,7 @@ def test_the_id_names_the_model_and_all_that_the_verdicts_depend_on(make):
         ({"chat": {}}, "model"),
         ({"chat": {"model": "m", "modell": "m"}}, "modell"),
         ({"chat": {"model": "m", "engine": "x"}}, "unknown engine 'x'"),
-        ({"chat": {"model": "m", "engine_options": {"base_url": "ftp://x"}}}, "http://"),
+        ({"chat": {"model": "m", "engine": {"name": "openai", "options": {"base_url": "ftp://x"}}}}, "http://"),
         ({"chat": {"model": "m", "engine": "vllm", "structured_output": True}}, "needs the engine 'openai'"),
         ({"chat": {"model": "m", "budget": {"money": 1.0}}}, "prices"),
         ({"chat": {"model": "m"}, "claims_per_call": 0}, "claims_per_call must be at least 1"),
