@@ -161,6 +161,16 @@ def test_a_refusal_is_not_tried_again_and_hides_the_key(server, engine, monkeypa
     assert len(server.seen) == 1
 
 
+def test_a_key_is_sent_without_the_space_around_it_and_never_quoted(server, engine, monkeypatch):
+    monkeypatch.setenv("MY_KEY", " secret\n")
+    ask(engine(api_key_env="MY_KEY"))
+    assert server.seen[0][1]["Authorization"] == "Bearer secret"
+    monkeypatch.setenv("MY_KEY", "sec\nret")
+    with pytest.raises(ValueError, match="environment variable MY_KEY") as caught:
+        engine(api_key_env="MY_KEY")
+    assert "ret" not in str(caught.value)
+
+
 def test_redirects_are_not_followed(server, engine):
     server.script.append((302, {"Location": f"http://127.0.0.1:{server.server_port}/elsewhere"}, b""))
     with pytest.raises(EngineError, match="302"):

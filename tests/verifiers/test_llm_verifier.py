@@ -292,6 +292,8 @@ def test_the_id_names_the_model_and_all_that_the_verdicts_depend_on(make):
     assert len(set(ids)) == 4
     assert ids[0].startswith("llm-test-judge-")
     assert make(chat={"budget": {"calls": 1}}, engine={"timeout": 1.0}).verifier_id == ids[0]
+    spellings = ("openai", {"name": "openai"}, {"name": "openai", "options": {"requests_per_minute": 9, "timeout": 3}})
+    assert len({make(chat={"engine": engine}).verifier_id for engine in spellings}) == 1
 
 
 @pytest.mark.parametrize(
@@ -300,6 +302,8 @@ def test_the_id_names_the_model_and_all_that_the_verdicts_depend_on(make):
         ({"chat": {}}, "model"),
         ({"chat": {"model": "m", "modell": "m"}}, "modell"),
         ({"chat": {"model": "m", "engine": "x"}}, "unknown engine 'x'"),
+        ({"chat": {"model": "m", "engine": {"name": "openai", "options": {"tmeout": 3}}}}, "tmeout"),
+        ({"chat": {"model": "m", "engine_options": {"timeout": 3}}}, "engine_options"),
         ({"chat": {"model": "m", "engine": {"name": "openai", "options": {"base_url": "ftp://x"}}}}, "http://"),
         ({"chat": {"model": "m", "engine": "vllm", "structured_output": True}}, "needs the engine 'openai'"),
         ({"chat": {"model": "m", "budget": {"money": 1.0}}}, "prices"),
