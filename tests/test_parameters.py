@@ -80,6 +80,15 @@ def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, k
         check_parameters(wrong)
 
 
+def test_the_engine_is_a_name_or_a_name_with_options(parameters):
+    changed = deepcopy(parameters)
+    changed["sampling"]["engine"] = {"name": "vllm", "options": {"tensor_parallel_size": 2}}
+    assert check_parameters(changed).sampling.engine.options == {"tensor_parallel_size": 2}
+    changed["sampling"] |= {"engine": "vllm", "engine_options": {}}
+    with pytest.raises(ValueError, match=r"sampling\.engine_options: unknown key; valid keys: engine, "):
+        check_parameters(changed)
+
+
 def test_a_claim_extractor_is_a_name_or_a_name_with_options(parameters):
     changed = deepcopy(parameters)
     changed["evaluation"]["extractor"] = "sentence"

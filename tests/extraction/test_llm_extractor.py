@@ -25,7 +25,7 @@ def make(server, tmp_path):
     def build(**options):
         chat = {
             "model": "m",
-            "engine_options": {"base_url": server.url, "pause": 0.01},
+            "engine": server.engine(pause=0.01),
             "cache": tmp_path / "llm.sqlite",
         }
         return load_extractor("llm", chat=chat | options.pop("chat", {}), **options)
@@ -83,7 +83,7 @@ def test_what_no_verdict_can_be_had_for_lowers_coverage_and_nothing_else(make, s
         [(claim_id, rank, key, 1.0) for claim_id in claims["claim_id"] for rank, key in enumerate(titles)],
         columns=["claim_id", "rank", "passage_id", "score"],
     )
-    chat = {"model": "m", "engine_options": {"base_url": server.url, "pause": 0.01}, "attempts": 4}
+    chat = {"model": "m", "engine": server.engine(pause=0.01), "attempts": 4}
 
     def verdicts():
         return verify_claims(claims, evidence, passages, load_verifier("llm", chat=chat)).set_index(claims["text"])

@@ -11,6 +11,7 @@ from transformers.generation.logits_process import (
 )
 
 from factalign.generation.decoding import candidate_distribution, decode_batch, draw, next_tokens, speed_up
+from factalign.generation.engines import Sampling
 
 PROMPTS = [[5, 9, 20], [7], [30, 31, 32, 33, 34, 35, 36], [9, 8, 7, 6]]
 
@@ -24,11 +25,10 @@ def model(request, tiny_model):
     return model
 
 
-def decode(model, prompts, *, stop_ids=(2,), max_new_tokens=40, temperature=0.0, seed=0, **options):
+def decode(model, prompts, *, stop_ids=(2,), max_new_tokens=40, seed=0, **sampling):
     uniforms = torch.rand(len(prompts), max_new_tokens, generator=torch.Generator().manual_seed(seed))
-    options = {"top_k": 0, "top_p": 1.0} | options
     stops = torch.tensor(stop_ids, dtype=torch.long)
-    return decode_batch(model, prompts, uniforms, stop_ids=stops, temperature=temperature, **options)
+    return decode_batch(model, prompts, uniforms, Sampling(**sampling), stop_ids=stops)
 
 
 def reference(model, prompt, *, stop_ids, max_new_tokens=40):
@@ -54,7 +54,7 @@ def test_candidate_distribution_equals_that_of_the_warpers(temperature, top_k, t
     if top_p < 1:
         warpers.append(TopPLogitsWarper(top_p))
     expected = warpers(None, logits.clone()).softmax(-1)
-    probabilities, ids = candidate_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    probabilities, ids = candidate_distribution(logits, Sampling(temperature=temperature, top_k=top_k, top_p=top_p))
     full = probabilities if ids is None else torch.zeros_like(logits).scatter(1, ids, probabilities)
     torch.testing.assert_close(full, expected, atol=1e-6, rtol=1e-5)
 
@@ -77,9 +77,9 @@ def test_the_ends_of_the_unit_interval_draw_possible_entries(uniform):
 
 def test_a_tiny_temperature_is_greedy_and_broken_logits_are_an_error():
     logits = torch.tensor([[1.0, 3.0, 2.9]])
-    assert next_tokens(logits, torch.tensor([0.99]), temperature=1e-30, top_k=2, top_p=1.0).item() == 1
+    assert next_tokens(logits, torch.tensor([0.99]), Sampling(temperature=1e-30, top_k=2)).item() == 1
     with pytest.raises(FloatingPointError, match="not finite"):
-        next_tokens(logits * float("nan"), torch.tensor([0.5]), temperature=1.0, top_k=2, top_p=1.0)
+        next_tokens(logits * float("nan"), torch.tensor([0.5]), Sampling(temperature=1.0, top_k=2))
 
 
 def test_greedy_equals_generate_with_padding_and_without_stops(model):
@@ -108,16 +108,14 @@ def test_rows_of_one_prompt_share_its_prefill(model):
 
 def test_samples_do_not_depend_on_the_other_rows(model):
     model.double()  # In lower precision two candidates of nearly equal logits may change places.
-    options = {"temperature": 1.0, "top_k": 20, "max_new_tokens": 30}
+    options = {"temperature": 1.0, "top_k": 20}
     uniforms = torch.rand(len(PROMPTS), 30, generator=torch.Generator().manual_seed(0))
     alone = [
-        decode_batch(
-            model, [prompt], uniforms[[row]], stop_ids=torch.tensor([2]), temperature=1.0, top_k=20, top_p=1.0
-        )[0]
+        decode_batch(model, [prompt], uniforms[[row]], Sampling(**options), stop_ids=torch.tensor([2]))[0]
         for row, prompt in enumerate(PROMPTS)
     ]
-    assert decode(model, PROMPTS, **options) == alone
-    assert decode(model, PROMPTS, seed=1, **options) != alone
+    assert decode(model, PROMPTS, max_new_tokens=30, **options) == alone
+    assert decode(model, PROMPTS, max_new_tokens=30, seed=1, **options) != alone
 
 
 def test_finished_rows_leave_the_batch(model):

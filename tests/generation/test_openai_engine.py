@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from factalign.generation import ENGINES, EngineError, Generation
+from factalign.generation import ENGINES, EngineError, Generation, Sampling
 from factalign.generation.engines import stream
 
 HANDLE = {"policy_id": "p", "model": "served", "adapters": []}
@@ -67,13 +67,17 @@ def engine(server):
             "pause": 0.01,
             "timeout": 5.0,
         } | options
-        return ENGINES.load("openai", handle=HANDLE, **options)
+        return build_engine(**options)
 
     return build
 
 
-def ask(engine, texts=("Hello",), **options):
-    return engine.generate([[{"role": "user", "content": text}] for text in texts], **options)
+def build_engine(handle=HANDLE, **options):
+    return ENGINES.build({"name": "openai", "options": options}, handle=handle)
+
+
+def ask(engine, texts=("Hello",), **sampling):
+    return engine.generate([[{"role": "user", "content": text}] for text in texts], Sampling(**sampling))
 
 
 def test_requests_carry_the_parameters_and_answers_keep_their_order(server, engine, monkeypatch):
@@ -157,6 +161,16 @@ def test_a_refusal_is_not_tried_again_and_hides_the_key(server, engine, monkeypa
     assert len(server.seen) == 1
 
 
+def test_a_key_is_sent_without_the_space_around_it_and_never_quoted(server, engine, monkeypatch):
+    monkeypatch.setenv("MY_KEY", " secret\n")
+    ask(engine(api_key_env="MY_KEY"))
+    assert server.seen[0][1]["Authorization"] == "Bearer secret"
+    monkeypatch.setenv("MY_KEY", "sec\nret")
+    with pytest.raises(ValueError, match="environment variable MY_KEY") as caught:
+        engine(api_key_env="MY_KEY")
+    assert "ret" not in str(caught.value)
+
+
 def test_redirects_are_not_followed(server, engine):
     server.script.append((302, {"Location": f"http://127.0.0.1:{server.server_port}/elsewhere"}, b""))
     with pytest.raises(EngineError, match="302"):
@@ -170,16 +184,16 @@ def test_an_empty_answer_is_an_answer(server, engine):
 
 
 def test_nobody_listens():
-    engine = ENGINES.load("openai", handle=HANDLE, base_url="http://127.0.0.1:9/v1", attempts=2, pause=0.01)
+    engine = build_engine(base_url="http://127.0.0.1:9/v1", attempts=2, pause=0.01)
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:9"):
         ask(engine)
 
 
 def test_options_are_checked():
     with pytest.raises(ValueError, match="http://"):
-        ENGINES.load("openai", handle=HANDLE, base_url="file:///etc/passwd")
+        build_engine(base_url="file:///etc/passwd")
     with pytest.raises(ValueError, match="adapters"):
-        ENGINES.load("openai", handle=HANDLE | {"adapters": ["a"]})
+        build_engine(HANDLE | {"adapters": ["a"]})
 
 
 def test_a_stream_yields_every_answer_and_what_fails_fails_alone(server, engine):
@@ -188,7 +202,9 @@ def test_a_stream_yields_every_answer_and_what_fails_fails_alone(server, engine)
     )
     conversations = [[{"role": "user", "content": text}] for text in "abc"]
     form = {"type": "json_object"}
-    answers = dict(stream(engine(), conversations, [7, 1, 9], batch_size=1, max_new_tokens=4, response_format=form))
+    answers = dict(
+        stream(engine(), conversations, [7, 1, 9], Sampling(batch_size=1, max_new_tokens=4, response_format=form))
+    )
     assert answers[0] == Generation("good", "stop", 2, prompt_tokens=5)
     assert isinstance(answers[1], EngineError)
     assert "too long" in str(answers[1])
@@ -198,9 +214,9 @@ def test_a_stream_yields_every_answer_and_what_fails_fails_alone(server, engine)
 
 
 def test_the_stream_of_an_engine_that_works_in_batches_fails_one_by_one(tiny_handle):
-    engine = ENGINES.load("transformers", handle=tiny_handle, dtype="float32")
+    engine = ENGINES.build({"name": "transformers", "options": {"dtype": "float32"}}, handle=tiny_handle)
     conversations = [[{"role": "user", "content": text}] for text in ("a", "b" * 2000, "c")]
-    answers = dict(stream(engine, conversations, [1, 2, 3], batch_size=8, max_new_tokens=3))
+    answers = dict(stream(engine, conversations, [1, 2, 3], Sampling(batch_size=8, max_new_tokens=3)))
     assert isinstance(answers[1], EngineError)
     assert "context" in str(answers[1])
     for index in (0, 2):

@@ -39,7 +39,7 @@ class Canned:
     def __init__(self, handle):
         pass
 
-    def generate(self, conversations, **options):
+    def generate(self, conversations, sampling):
         return [list(self.answers) for _ in conversations]
 
 
@@ -67,6 +67,19 @@ def test_only_unfinished_responses_are_cut_and_empty_ones_stay(tiny_handle):
     assert texts == ["", "Whole.", "Whole. No end", "\ufffd"]
     whole = config.model_copy(update={"drop_unfinished_sentence": False})
     assert sample_responses(prompt_table("Austria"), tiny_handle, whole, seed=0)["text"][1] == "Whole. Cut of"
+
+
+def test_the_engine_is_a_name_or_a_name_with_options(tiny_handle):
+    tables = [
+        sample_responses(
+            prompt_table("Austria"), tiny_handle, SamplingConfig(**dict(CONFIG) | {"engine": engine}), seed=0
+        )
+        for engine in ("transformers", {"name": "transformers", "options": {"dtype": "bfloat16"}})
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    wrong = SamplingConfig(engine={"name": "transformers", "options": {"dtipe": "float32"}})
+    with pytest.raises(ValueError, match="dtipe"):
+        sample_responses(prompt_table("Austria"), tiny_handle, wrong, seed=0)
 
 
 def test_no_prompts_give_an_empty_table_without_loading_a_model():
@@ -110,7 +123,9 @@ def test_cutting_is_not_quadratic(text):
     assert time.process_time() - start < 2
 
 
-@pytest.mark.parametrize("wrong", [{"tempreature": 1}, {"samples_per_prompt": 0}, {"top_p": 0}, {"temperature": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"tempreature": 1}, {"engine_options": {}}, {"samples_per_prompt": 0}, {"top_p": 0}, {"temperature": -1}]
+)
 def test_bad_parameters_name_their_key(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         SamplingConfig(**wrong)

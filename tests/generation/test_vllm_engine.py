@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from factalign.generation import ENGINES, EngineError, Generation
+from factalign.generation import ENGINES, EngineError, Generation, Sampling
 
 
 @dataclass
@@ -52,9 +52,10 @@ def stand_in(monkeypatch):
 
 
 def test_arguments_reach_vllm(stand_in, tiny_handle):
-    engine = ENGINES.load("vllm", handle=tiny_handle, tensor_parallel_size=2)
+    engine = ENGINES.build({"name": "vllm", "options": {"tensor_parallel_size": 2}}, handle=tiny_handle)
     conversations = [[{"role": "user", "content": text}] for text in ("a", "b")]
-    answers = engine.generate(conversations, samples=2, max_new_tokens=9, temperature=0.5, top_k=7, top_p=0.9, seed=40)
+    sampling = Sampling(samples=2, max_new_tokens=9, temperature=0.5, top_k=7, top_p=0.9, seed=40)
+    answers = engine.generate(conversations, sampling)
     llm = stand_in.built[0]
     assert llm.options == {
         "model": tiny_handle["model"], "revision": None, "dtype": "bfloat16", "trust_remote_code": False,
@@ -64,13 +65,13 @@ def test_arguments_reach_vllm(stand_in, tiny_handle):
     common = {"n": 2, "temperature": 0.5, "top_k": 7, "top_p": 0.9, "max_tokens": 9}
     assert llm.parameters == [common | {"seed": 40}, common | {"seed": 42}]
     assert answers[1] == [Generation("1-0", "stop", 2, 6), Generation("1-1", "stop", 2, 6)]
-    assert engine.generate([]) == []
+    assert engine.generate([], Sampling()) == []
 
 
 def test_an_aborted_request_is_an_error(stand_in, tiny_handle, monkeypatch):
     monkeypatch.setattr(stand_in, "reason", "abort")
     with pytest.raises(EngineError, match="abort"):
-        ENGINES.load("vllm", handle=tiny_handle).generate([[{"role": "user", "content": "a"}]])
+        ENGINES.build("vllm", handle=tiny_handle).generate([[{"role": "user", "content": "a"}]], Sampling())
 
 
 def test_adapters_are_merged_first(stand_in, tiny_handle, monkeypatch):
@@ -84,7 +85,7 @@ def test_adapters_are_merged_first(stand_in, tiny_handle, monkeypatch):
 
     real = module.load_policy
     monkeypatch.setattr(module, "load_policy", load)
-    engine = ENGINES.load("vllm", handle=tiny_handle | {"adapters": ["first", "second"]})
+    engine = ENGINES.build("vllm", handle=tiny_handle | {"adapters": ["first", "second"]})
     assert loaded == [["first", "second"]]
     llm = stand_in.built[0]
     assert llm.had_weights
@@ -98,4 +99,4 @@ def test_adapters_are_merged_first(stand_in, tiny_handle, monkeypatch):
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
 def test_without_vllm_the_error_says_what_to_install(tiny_handle):
     with pytest.raises(EngineError, match=r"pip install 'factalign\[vllm\]'"):
-        ENGINES.load("vllm", handle=tiny_handle)
+        ENGINES.build("vllm", handle=tiny_handle)

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from base64 import b64encode
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
+from factalign.base import http as base_http
 from factalign.base.http import FetchError
 from factalign.retrieval import load_retriever
 
@@ -197,6 +199,49 @@ def test_an_answer_that_drips_in_is_given_up(server, http):
     server.RequestHandlerClass = Slow
     with pytest.raises(FetchError, match="the answer came too slowly"):
         http(attempts=1, timeout=0.3).search(["a"], [None], 1)
+
+
+def test_an_answer_that_does_not_end_is_given_up(server, http, monkeypatch):
+    monkeypatch.setattr(base_http, "_LARGEST_REPLY", 1000)
+    server.script["a"] = [(200, {}, b" " * 2000)]
+    with pytest.raises(FetchError, match="the answer is longer than 1000 bytes"):
+        http(attempts=1).search(["a"], [None], 1)
+
+
+def test_connections_are_kept_open_between_requests(server, http):
+    clients = []
+
+    class Polite(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            clients.append(self.client_address)
+            self.send_response(503 if len(clients) == 2 else 200)
+            body = b'{"topk": [{"text": "a"}]}'
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server.RequestHandlerClass = Polite
+    for _ in range(2):
+        assert len(http(concurrency=1).search(["a", "b", "c"], [None] * 3, 1)) == 3
+    assert len(clients) == 7
+    assert len(set(clients)) == 1
+
+
+def test_the_proxy_of_the_environment_is_asked(server, http, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"me:p%40ss@127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (hits,) = http(url="http://passages.invalid/search").search(["gold"], [None], 1)
+    assert [hit.text for hit in hits] == ["About gold."]
+    path, _, headers = server.seen[0]
+    assert path == "http://passages.invalid/search?query=gold&k=1"
+    assert headers["proxy-authorization"] == f"Basic {b64encode(b'me:p@ss').decode()}"
+    http().search(["gold"], [None], 1)
+    assert server.seen[1][0].startswith("/api/search?")
 
 
 def test_the_web_gives_answer_graph_and_snippets(server, web):

@@ -33,7 +33,7 @@ def verifier(request, server):
     """
     options = dict(VERIFIERS[request.param])
     if request.param == "llm":
-        options["chat"] = {"model": "m", "engine_options": {"base_url": server.url, "pause": 0.01}}
+        options["chat"] = {"model": "m", "engine": server.engine(pause=0.01)}
     return load_verifier(request.param, **options)
 
 
@@ -74,7 +74,7 @@ def test_a_judge_that_repeats_the_claim_gives_no_verdict(name, server):
     """The most obedient judge there is: it says what the claim says."""
     server.reply = lambda body: "The claim says: " + " ".join(claim["text"] for claim in quoted(body)["claims"])
     try:
-        chat = {"model": "parrot", "engine_options": {"base_url": server.url}, "attempts": 2}
+        chat = {"model": "parrot", "engine": server.engine(), "attempts": 2}
         verdicts = load_verifier("llm", chat=chat).verify([(f"{FALSE[0]} {INJECTIONS[name]}", EVIDENCE)])
     finally:
         server.reply = None
@@ -88,7 +88,7 @@ def test_a_reply_quoted_with_the_right_fields_but_no_mark_is_none():
 
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_an_injection_in_a_response_makes_no_other_claims(name, server):
-    chat = {"model": "m", "engine_options": {"base_url": server.url, "pause": 0.01}}
+    chat = {"model": "m", "engine": server.engine(pause=0.01)}
     sentence = f"{FALSE[0]} {INJECTIONS[name]}"
     claims, others = load_extractor("llm", chat=chat).extract([sentence, TRUE[0]], ["Ghana"] * 2)
     assert set().union(*map(words, claims)) <= words(sentence.replace("\ud800", "\ufffd")) | {"ghana"}

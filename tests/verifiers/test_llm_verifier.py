@@ -47,7 +47,7 @@ def make(server, tmp_path):
     def build(cache="llm.sqlite", engine=(), **options):
         chat = {
             "model": "test/judge",
-            "engine_options": {"base_url": server.url, "pause": 0.01, "timeout": 20.0, "attempts": 12, **dict(engine)},
+            "engine": server.engine(**{"pause": 0.01, "timeout": 20.0, "attempts": 12, **dict(engine)}),
             "cache": cache and tmp_path / cache,
             "batch_size": 4,
         }
@@ -292,6 +292,8 @@ def test_the_id_names_the_model_and_all_that_the_verdicts_depend_on(make):
     assert len(set(ids)) == 4
     assert ids[0].startswith("llm-test-judge-")
     assert make(chat={"budget": {"calls": 1}}, engine={"timeout": 1.0}).verifier_id == ids[0]
+    spellings = ("openai", {"name": "openai"}, {"name": "openai", "options": {"requests_per_minute": 9, "timeout": 3}})
+    assert len({make(chat={"engine": engine}).verifier_id for engine in spellings}) == 1
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,9 @@ def test_the_id_names_the_model_and_all_that_the_verdicts_depend_on(make):
         ({"chat": {}}, "model"),
         ({"chat": {"model": "m", "modell": "m"}}, "modell"),
         ({"chat": {"model": "m", "engine": "x"}}, "unknown engine 'x'"),
-        ({"chat": {"model": "m", "engine_options": {"base_url": "ftp://x"}}}, "http://"),
+        ({"chat": {"model": "m", "engine": {"name": "openai", "options": {"tmeout": 3}}}}, "tmeout"),
+        ({"chat": {"model": "m", "engine_options": {"timeout": 3}}}, "engine_options"),
+        ({"chat": {"model": "m", "engine": {"name": "openai", "options": {"base_url": "ftp://x"}}}}, "http://"),
         ({"chat": {"model": "m", "engine": "vllm", "structured_output": True}}, "needs the engine 'openai'"),
         ({"chat": {"model": "m", "budget": {"money": 1.0}}}, "prices"),
         ({"chat": {"model": "m"}, "claims_per_call": 0}, "claims_per_call must be at least 1"),

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
-from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse, IncompleteRead
-from typing import Any, TypeVar
-from urllib import request
-from urllib.error import HTTPError
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError
 
 T = TypeVar("T")
 
 _WORTH_RETRYING = {408, 409, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE_S = 60.0
 _LARGEST_REPLY = 32 << 20
+_OPEN_CONNECTIONS = 256  # kept for the next requests, of each server
 
 
 class FetchError(RuntimeError):
     """A server gave no usable answer; the message names its address and what it said last."""
 
 
-class _NoRedirect(request.HTTPRedirectHandler):
-    """A redirect would carry an API key to another host."""
+class Request(NamedTuple):
+    """What is sent to a server."""
 
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
+    method: str
+    url: str
+    body: bytes | None = None
+    headers: Mapping[str, str] | None = None
 
 
 class Pacer:
@@ -56,11 +64,8 @@ class Pacer:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
-_OPENER = request.build_opener(_NoRedirect)
-
-
 def fetch(
-    asked: request.Request,
+    asked: Request,
     parse: Callable[[Any], T],
     *,
     timeout: float = 20.0,
@@ -83,7 +88,9 @@ def fetch(
     Raises:
         FetchError: The server refused the request, or no try had a usable answer.
     """
-    address = asked.full_url.partition("?")[0]
+    # Not urllib3's `Retry`: it knows neither an answer that drips in nor one that `parse` refuses, throws away what the
+    # server said with a status, sleeps without telling the other threads, and does not pause before the second try.
+    address = asked.url.partition("?")[0]
     problem = ""
     pacer = pacer or Pacer()
     for attempt in range(1, attempts + 1):
@@ -91,16 +98,16 @@ def fetch(
         pacer.wait()
         try:
             deadline = time.monotonic() + timeout
-            with _OPENER.open(asked, timeout=timeout) as reply:
-                return parse(_decode(_hide(_read(reply, deadline), secret)))
-        except HTTPError as error:
-            problem = f"HTTP status {error.code}: {_excerpt(error, secret)}"
-            if error.code not in _WORTH_RETRYING:
-                raise FetchError(f"{address} refused a request with {problem}") from None
-            wait = _retry_after(error, wait)
-            if error.code == 429:
+            with closing(_send(asked, timeout)) as reply:
+                if 200 <= reply.status < 300:
+                    return parse(_decode(_hide(_read(reply, deadline), secret)))
+                problem = f"HTTP status {reply.status}: {_excerpt(reply, deadline, secret)}"
+            if reply.status not in _WORTH_RETRYING:
+                raise FetchError(f"{address} refused a request with {problem}")
+            wait = _retry_after(reply, wait)
+            if reply.status == 429:
                 pacer.hold(min(wait, _LONGEST_PAUSE_S))
-        except (OSError, HTTPException, ValueError) as error:
+        except (HTTPError, OSError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
         if attempt < attempts:
             time.sleep(min(wait, _LONGEST_PAUSE_S))
@@ -118,7 +125,52 @@ def check_url(url: str) -> str:
     return url
 
 
-def _read(reply: HTTPResponse, deadline: float) -> bytes:
+def api_key(variable: str) -> str:
+    """The key in an environment variable without the space around it, "" where there is none.
+
+    Raises:
+        ValueError: It cannot stand in a header; the message names the variable and does not repeat the key.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"the API key in the environment variable {variable} has characters that no header can hold")
+    return key
+
+
+def _send(asked: Request, timeout: float) -> urllib3.BaseHTTPResponse:
+    """The beginning of the answer. No redirect is followed: it would carry an API key to another host."""
+    return _connections(_proxy(asked.url)).request(
+        asked.method,
+        asked.url,
+        body=asked.body,
+        headers=asked.headers,
+        timeout=timeout,
+        retries=False,
+        redirect=False,
+        preload_content=False,
+    )
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for `url` (`HTTPS_PROXY`, `NO_PROXY` and their like)."""
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+@cache
+def _connections(proxy: str | None) -> urllib3.PoolManager:
+    """Connections to all servers behind `proxy`, kept open between requests."""
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=_OPEN_CONNECTIONS)
+    user = urllib3.util.parse_url(proxy).auth
+    headers = urllib3.make_headers(proxy_basic_auth=unquote(user)) if user else None
+    return urllib3.ProxyManager(proxy, maxsize=_OPEN_CONNECTIONS, proxy_headers=headers)
+
+
+def _read(reply: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """The whole reply, unless it drips in past `deadline` or does not end."""
     parts, size = [], 0
     while part := reply.read1(1 << 16):
@@ -128,8 +180,6 @@ def _read(reply: HTTPResponse, deadline: float) -> bytes:
             raise TimeoutError("the answer came too slowly")
         if size > _LARGEST_REPLY:
             raise ValueError(f"the answer is longer than {_LARGEST_REPLY} bytes")
-    if reply.length:  # `read1` does not complain of a connection that closed early
-        raise IncompleteRead(b"".join(parts), reply.length)
     return b"".join(parts)
 
 
@@ -141,16 +191,16 @@ def _decode(body: bytes) -> Any:
         raise ValueError(f"the answer is not JSON ({error}): {excerpt}") from None
 
 
-def _excerpt(error: HTTPError, secret: str) -> str:
+def _excerpt(reply: urllib3.BaseHTTPResponse, deadline: float, secret: str) -> str:
     try:
-        return _hide(error.read(1 << 16), secret).decode("utf-8", "replace")[:500]
-    except (OSError, HTTPException) as unread:
+        return _hide(_read(reply, deadline), secret).decode("utf-8", "replace")[:500]
+    except (HTTPError, OSError, ValueError) as unread:
         return f"(its body cannot be read: {unread})"
 
 
-def _retry_after(error: HTTPError, default: float) -> float:
+def _retry_after(reply: urllib3.BaseHTTPResponse, default: float) -> float:
     try:
-        seconds = float(error.headers.get("Retry-After", default))
+        seconds = float(reply.headers.get("Retry-After", default))
     except ValueError:
         return default
     return seconds if seconds >= 0 else default

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
@@ -19,12 +18,6 @@ _PER_QUERY = 500
 
 class CacheError(ValueError):
     """The file is not a cache, is damaged, or stays locked; the message names it and says what to do."""
-
-
-def cache_key(*parts: Any) -> str:
-    """SHA-256 (hex) of `parts`, anything that JSON can hold."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class AnswerCache:

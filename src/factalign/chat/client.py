@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from factalign.base.ids import derive_seed
+from factalign.base.ids import content_hash, derive_seed
 from factalign.chat.budget import Ledger, Tokens
-from factalign.chat.cache import AnswerCache, cache_key
+from factalign.chat.cache import AnswerCache
 from factalign.chat.config import ChatConfig
 from factalign.chat.quoting import quote
 from factalign.chat.replies import ReplyError, read_reply
 from factalign.chat.tasks import Task
-from factalign.generation import ENGINES, Engine, EngineError, Generation
+from factalign.generation import ENGINES, Engine, EngineError, Generation, Sampling
 from factalign.generation.engines import Message, stream
 
 logger = logging.getLogger(__name__)
@@ -53,11 +53,11 @@ class ChatClient:
         self._engine: Engine | None = None
         self.ledger = Ledger(task.stage, config.model, config.budget, config.prices)
         self._handle = _handle(config)
-        if config.engine == "openai":  # costs nothing, and shows wrong options at once
+        if config.engine.name == "openai":  # costs nothing, and shows wrong options at once
             self._load_engine()
-        options = {name: value for name, value in config.engine_options.items() if name not in _TRANSPORT}
-        self.identity = cache_key(
-            *(config.engine, self._handle["policy_id"], options, config.temperature, config.structured_output),
+        options = {name: value for name, value in config.engine.options.items() if name not in _TRANSPORT}
+        self.identity = content_hash(
+            *(config.engine.name, self._handle["policy_id"], options, config.temperature, config.structured_output),
             *(list(task.opening), task.reply.model_json_schema()),
         )
 
@@ -68,7 +68,7 @@ class ChatClient:
         `attempts` are used up. Equal items are asked about once. When the budget is reached, or when nobody
         replies, the rest is left unasked; valid answers are in the cache by then.
         """
-        keys = [cache_key(self.identity, self._task.key(item)) for item in items]
+        keys = [content_hash(self.identity, self._task.key(item)) for item in items]
         by_key = dict(zip(keys, items, strict=True))
         values = self._cache.get(by_key)
         self.ledger.items += len(by_key)
@@ -135,20 +135,10 @@ class ChatClient:
         return Tokens(size // _BYTES_PER_TOKEN + 1, self._config.max_new_tokens)
 
     def _stream(self, calls: Sequence[_Call], attempt: int) -> Iterator[tuple[_Call, Generation | EngineError]]:
-        temperature = self._config.temperature
-        options: dict[str, Any] = {"temperature": max(temperature, RETRY_TEMPERATURE) if attempt else temperature}
-        if self._config.structured_output:
-            schema = {"name": "reply", "strict": True, "schema": self._task.reply.model_json_schema()}
-            options["response_format"] = {"type": "json_schema", "json_schema": schema}
+        conversations = [call.messages for call in calls]
+        seeds = [derive_seed(self._config.seed, attempt, call.keys) for call in calls]
         started = time.monotonic()
-        for index, reply in stream(
-            self._load_engine(),
-            [call.messages for call in calls],
-            [derive_seed(self._config.seed, attempt, call.keys) for call in calls],
-            batch_size=self._config.batch_size,
-            max_new_tokens=self._config.max_new_tokens,
-            **options,
-        ):
+        for index, reply in stream(self._load_engine(), conversations, seeds, self._sampling(attempt)):
             self.ledger.calls += 1
             if isinstance(reply, Generation):
                 self.ledger.input_tokens += reply.prompt_tokens
@@ -156,6 +146,18 @@ class ChatClient:
             self.ledger.seconds += time.monotonic() - started
             started = time.monotonic()
             yield calls[index], reply
+
+    def _sampling(self, attempt: int) -> Sampling:
+        temperature, form = self._config.temperature, None
+        if self._config.structured_output:
+            schema = {"name": "reply", "strict": True, "schema": self._task.reply.model_json_schema()}
+            form = {"type": "json_schema", "json_schema": schema}
+        return Sampling(
+            max_new_tokens=self._config.max_new_tokens,
+            temperature=max(temperature, RETRY_TEMPERATURE) if attempt else temperature,
+            batch_size=self._config.batch_size,
+            response_format=form,
+        )
 
     def _read(self, call: _Call, items: Mapping[str, Any], reply: Generation | EngineError) -> dict[str, Any]:
         if isinstance(reply, EngineError):
@@ -165,13 +167,13 @@ class ChatClient:
 
     def _load_engine(self) -> Engine:
         if self._engine is None:
-            self._engine = ENGINES.load(self._config.engine, handle=self._handle, **self._config.engine_options)
+            self._engine = ENGINES.build(self._config.engine, handle=self._handle)
         return self._engine
 
 
 def _handle(config: ChatConfig) -> Any:
     """A server knows its model by name; other engines by its weights."""
-    if config.engine == "openai":
+    if config.engine.name == "openai":
         return {"policy_id": config.model, "model": config.model, "adapters": []}
     from factalign.policies import make_handle
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from factalign.base.registry import Choice
 
 
 class _Options(BaseModel):
@@ -37,8 +39,7 @@ class ChatConfig(_Options):
     Attributes:
         model: Its name on the server; for the other engines a folder or a name on the Hugging Face hub.
         revision: Commit, branch or tag on the hub.
-        engine: A name of `generation.ENGINES`.
-        engine_options: Further options of the engine, such as `base_url`, `requests_per_minute`, `api_key_env`.
+        engine: Which of `generation.ENGINES`, with its options, such as `base_url` or `requests_per_minute`.
         temperature: Of the first attempt; later ones take at least `client.RETRY_TEMPERATURE`.
         max_new_tokens: Longest reply, in tokens.
         batch_size: Conversations under way together.
@@ -53,8 +54,7 @@ class ChatConfig(_Options):
 
     model: str = Field(min_length=1)
     revision: str | None = None
-    engine: str = "openai"
-    engine_options: dict[str, Any] = {}
+    engine: Choice = Choice(name="openai")
     temperature: float = Field(default=0.0, ge=0)
     max_new_tokens: int = Field(default=1024, ge=1)
     batch_size: int = Field(default=16, ge=1)
@@ -67,8 +67,8 @@ class ChatConfig(_Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.structured_output and self.engine != "openai":
-            raise ValueError(f"structured_output needs the engine 'openai', not {self.engine!r}")
+        if self.structured_output and self.engine.name != "openai":
+            raise ValueError(f"structured_output needs the engine 'openai', not {self.engine.name!r}")
         if self.budget.money is not None and self.prices == Prices():
             raise ValueError("budget.money needs prices.input and prices.output")
         return self

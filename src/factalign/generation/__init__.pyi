@@ -1,5 +1,5 @@
 from .config import SamplingConfig
-from .engines import ENGINES, Engine, EngineError, Generation
+from .engines import ENGINES, Engine, EngineError, Generation, Sampling
 from .sampling import drop_unfinished_sentence, sample_responses
 
 __all__ = [
@@ -7,6 +7,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Generation",
+    "Sampling",
     "SamplingConfig",
     "drop_unfinished_sentence",
     "sample_responses",

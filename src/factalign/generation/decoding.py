@@ -18,14 +18,14 @@ from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from factalign.generation.engines import Sampling
+
 _GROUPED = "factalign_grouped"
 _CACHE_STEP = 32
 _DROP_FRACTION = 1 / 8
 
 
-def candidate_distribution(
-    logits: Tensor, *, temperature: float, top_k: int, top_p: float
-) -> tuple[Tensor, Tensor | None]:
+def candidate_distribution(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
     """The distribution that temperature, then top-k, then top-p leave of `logits` [rows, vocabulary].
 
     The same as `transformers`' warpers in this order, but that of equal logits at rank k exactly k stay.
@@ -35,11 +35,11 @@ def candidate_distribution(
         first; or, where nothing restricts the candidates, probabilities over the vocabulary and None.
     """
     logits = logits.float()
-    vocabulary = logits.shape[-1]
+    vocabulary, top_k, top_p = logits.shape[-1], sampling.top_k, sampling.top_p
     if not 0 < top_k < vocabulary and top_p == 1.0:
-        return _softmax(logits, logits.amax(-1, keepdim=True), temperature), None
+        return _softmax(logits, logits.amax(-1, keepdim=True), sampling.temperature), None
     values, token_ids = logits.topk(top_k if 0 < top_k < vocabulary else vocabulary)
-    probabilities = _softmax(values, values[:, :1], temperature)
+    probabilities = _softmax(values, values[:, :1], sampling.temperature)
     if top_p < 1.0:
         before = probabilities.cumsum(-1) - probabilities
         outside = before >= top_p
@@ -70,11 +70,11 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
 
 
-def next_tokens(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """Token ids [rows] chosen from `logits` [rows, vocabulary]; `temperature` 0 takes the largest logit."""
-    if temperature == 0:
+def next_tokens(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+    """Token ids [rows] chosen from `logits` [rows, vocabulary]; a temperature of 0 takes the largest logit."""
+    if sampling.temperature == 0:
         return logits.float().argmax(-1)
-    probabilities, token_ids = candidate_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    probabilities, token_ids = candidate_distribution(logits, sampling)
     drawn = draw(probabilities, uniform)
     return drawn if token_ids is None else token_ids.gather(1, drawn[:, None]).squeeze(1)
 
@@ -185,11 +185,9 @@ def decode_batch(
     model: PreTrainedModel,
     prompts: Sequence[Sequence[int]],
     uniforms: Tensor,
+    sampling: Sampling,
     *,
     stop_ids: Tensor,
-    temperature: float,
-    top_k: int,
-    top_p: float,
     on_progress: Callable[[int, int], None] = lambda finished, tokens: None,
 ) -> list[list[int]]:
     """Continue every row of `prompts` (token ids) until a stop token or `uniforms.shape[1]` new tokens.
@@ -198,10 +196,8 @@ def decode_batch(
         model: A causal language model.
         prompts: One a row; equal prompts are read once.
         uniforms: Random numbers [rows, max_new_tokens] in [0, 1).
+        sampling: Its temperature, top-k and top-p: see `next_tokens`.
         stop_ids: Tokens that end a row, 1-D.
-        temperature: See `next_tokens`.
-        top_k: See `candidate_distribution`.
-        top_p: See `candidate_distribution`.
         on_progress: Called after every step with the rows that finished in it and the tokens it made.
 
     Returns:
@@ -241,7 +237,7 @@ def decode_batch(
     done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     running = len(prompts)
     for step in range(max_new_tokens):
-        chosen = next_tokens(logits, uniforms[rows, step], temperature=temperature, top_k=top_k, top_p=top_p)
+        chosen = next_tokens(logits, uniforms[rows, step], sampling)
         tokens[rows, step] = chosen
         ends = torch.isin(chosen, stop_ids) & ~done
         lengths[rows[ends]] = step + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from factalign.base.registry import Registry
@@ -34,22 +34,37 @@ class Generation:
     prompt_tokens: int = 0
 
 
-class Engine(Protocol):
-    """Generates texts with one policy; built as `factory(handle=..., **engine_options)`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How conversations are answered.
 
-    def generate(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        samples: int = 1,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        batch_size: int = 64,
-    ) -> list[list[Generation]]:
-        """Answer each conversation `samples` times: one list of that length per conversation, in order."""
+    Attributes:
+        samples: Answers to each conversation.
+        max_new_tokens: Longest answer, in tokens.
+        temperature: 0 takes the most probable token each time.
+        top_k: Sample among the k most probable tokens; 0 among all.
+        top_p: Sample among the fewest tokens that hold this probability together.
+        seed: Of the random numbers.
+        batch_size: Answers under way together.
+        response_format: The form that every answer has to have, in the words of OpenAI's protocol; only the engine
+            `openai` can ask for one.
+    """
+
+    samples: int = 1
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+    batch_size: int = 64
+    response_format: Mapping[str, Any] | None = None
+
+
+class Engine(Protocol):
+    """Generates texts with one policy; built as `factory(handle=…, **options)`."""
+
+    def generate(self, conversations: Sequence[Sequence[Message]], sampling: Sampling) -> list[list[Generation]]:
+        """Answer each conversation `sampling.samples` times: one list of that length per conversation, in order."""
         ...
 
 
@@ -58,19 +73,14 @@ class StreamingEngine(Protocol):
     """An engine whose requests stand alone: see `stream`, which prefers this over `Engine.generate`."""
 
     def stream(
-        self, conversations: Sequence[Sequence[Message]], seeds: Sequence[int], *, batch_size: int, **options: Any
+        self, conversations: Sequence[Sequence[Message]], seeds: Sequence[int], sampling: Sampling
     ) -> Iterator[tuple[int, Generation | EngineError]]:
         """See the function `stream`."""
         ...
 
 
 def stream(
-    engine: Engine,
-    conversations: Sequence[Sequence[Message]],
-    seeds: Sequence[int],
-    *,
-    batch_size: int = 64,
-    **options: Any,
+    engine: Engine, conversations: Sequence[Sequence[Message]], seeds: Sequence[int], sampling: Sampling
 ) -> Iterator[tuple[int, Generation | EngineError]]:
     """Answer each conversation once, and yield (its position, the answer) as answers come, in any order.
 
@@ -80,20 +90,20 @@ def stream(
         engine: Any engine.
         conversations: What to answer.
         seeds: One each; an engine that samples in batches takes that of the batch's first.
-        batch_size: Conversations under way together.
-        options: Further arguments of `Engine.generate`, such as `max_new_tokens`.
+        sampling: How; of each conversation one answer with a seed of its own, whatever `samples` and `seed` say.
     """
     if isinstance(engine, StreamingEngine):
-        yield from engine.stream(conversations, seeds, batch_size=batch_size, **options)
+        yield from engine.stream(conversations, seeds, sampling)
         return
-    for start in range(0, len(conversations), batch_size):
-        batch = conversations[start : start + batch_size]
+    size = sampling.batch_size
+    for start in range(0, len(conversations), size):
+        batch = conversations[start : start + size]
         answers: list[Generation | EngineError]
         try:
-            answers = [one for (one,) in engine.generate(batch, seed=seeds[start], batch_size=batch_size, **options)]
+            answers = [one for (one,) in engine.generate(batch, replace(sampling, samples=1, seed=seeds[start]))]
         except (EngineError, ValueError) as error:  # such as one that is too long for the model
             if len(batch) > 1:
-                alone = stream(engine, batch, seeds[start : start + batch_size], batch_size=1, **options)
+                alone = stream(engine, batch, seeds[start : start + size], replace(sampling, batch_size=1))
                 yield from ((start + index, answer) for index, answer in alone)
                 continue
             answers = [EngineError(f"{type(error).__name__}: {error}")]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from typing import Any
-from urllib import request
 
 from tqdm import tqdm
 
-from factalign.base.http import FetchError, Pacer, check_url, fetch
-from factalign.generation.engines import EngineError, Generation, Message, as_messages
+from factalign.base.http import FetchError, Pacer, Request, api_key, check_url, fetch
+from factalign.generation.engines import EngineError, Generation, Message, Sampling, as_messages
 from factalign.policies.handles import PolicyHandle
 
 
@@ -34,7 +32,7 @@ class OpenAIEngine:
             as in `{"max_tokens": None, "max_completion_tokens": 2000}`.
 
     Raises:
-        ValueError: An address that is not HTTP, or adapters without a `model`.
+        ValueError: An address that is not HTTP, a key that no header can hold, or adapters without a `model`.
     """
 
     def __init__(
@@ -57,26 +55,15 @@ class OpenAIEngine:
         self._url = check_url(base_url).rstrip("/") + "/chat/completions"
         self._model = model or handle["model"]
         self._headers = {"Content-Type": "application/json"}
-        self._key = os.environ.get(api_key_env, "")
+        self._key = api_key(api_key_env)
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
         pacer = Pacer(requests_per_minute)
         self._patience: dict[str, Any] = {"timeout": timeout, "attempts": attempts, "pause": pause, "pacer": pacer}
         self._body = dict(body or {})
 
-    def generate(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        samples: int = 1,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        batch_size: int = 64,
-    ) -> list[list[Generation]]:
-        """See `Engine.generate`; `batch_size` requests are under way at once.
+    def generate(self, conversations: Sequence[Sequence[Message]], sampling: Sampling) -> list[list[Generation]]:
+        """See `Engine.generate`; `sampling.batch_size` requests are under way at once.
 
         Every response has a seed of its own; whether it repeats is up to the server. `top_k` is not part of
         OpenAI's protocol and sent only where it is not 0.
@@ -84,18 +71,10 @@ class OpenAIEngine:
         Raises:
             EngineError: The server refused a request, or `attempts` tries of it failed.
         """
+        samples, seed = sampling.samples, sampling.seed
         repeated = [conversation for conversation in conversations for _ in range(samples)]
         flat: dict[int, Generation] = {}
-        stream = self.stream(
-            repeated,
-            range(seed, seed + len(repeated)),
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-        )
-        with closing(stream) as answers:
+        with closing(self.stream(repeated, range(seed, seed + len(repeated)), sampling)) as answers:
             for index, answer in tqdm(answers, total=len(repeated), unit="response", desc="sampling", mininterval=1):
                 if isinstance(answer, EngineError):
                     raise answer
@@ -103,27 +82,18 @@ class OpenAIEngine:
         return [[flat[start + sample] for sample in range(samples)] for start in range(0, len(flat), samples)]
 
     def stream(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        seeds: Sequence[int],
-        *,
-        batch_size: int = 64,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        response_format: Mapping[str, Any] | None = None,
+        self, conversations: Sequence[Sequence[Message]], seeds: Sequence[int], sampling: Sampling
     ) -> Generator[tuple[int, Generation | EngineError]]:
-        """See `engines.stream`; `response_format` is that of OpenAI's protocol, sent where it is given."""
+        """See `engines.stream`."""
         shared = {
             "model": self._model,
-            "max_tokens": max_new_tokens,
-            "temperature": temperature,
-            "top_p": top_p,
-            **({"top_k": top_k} if top_k else {}),
-            **({"response_format": response_format} if response_format else {}),
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k or None,
+            "response_format": sampling.response_format,
         }
-        with ThreadPoolExecutor(max_workers=batch_size) as pool:
+        with ThreadPoolExecutor(max_workers=sampling.batch_size) as pool:
             try:
                 futures = {}
                 for index, (conversation, seed) in enumerate(zip(conversations, seeds, strict=True)):
@@ -140,7 +110,7 @@ class OpenAIEngine:
                 raise
 
     def _complete(self, body: dict[str, Any]) -> Generation:
-        post = request.Request(self._url, json.dumps(body).encode(), self._headers)
+        post = Request("POST", self._url, json.dumps(body).encode(), self._headers)
         try:
             return fetch(post, _parse, **self._patience)
         except FetchError as error:

@@ -44,17 +44,8 @@ def sample_responses(prompts: pd.DataFrame, handle: PolicyHandle, config: Sampli
     handle = validate_handle(handle)
     if prompts.empty:
         return empty(Responses)
-    engine = ENGINES.load(config.engine, handle=handle, **config.engine_options)
-    generations = engine.generate(
-        prompts["messages"].tolist(),
-        samples=config.samples_per_prompt,
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p,
-        seed=seed,
-        batch_size=config.batch_size,
-    )
+    engine = ENGINES.build(config.engine, handle=handle)
+    generations = engine.generate(prompts["messages"].tolist(), config.sampling(seed))
     del engine
     _free_accelerator()
     rows = []

@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from factalign.generation.decoding import decode_batch, speed_up
-from factalign.generation.engines import Generation, Message, as_messages
+from factalign.generation.engines import Generation, Message, Sampling, as_messages
 from factalign.policies.handles import PolicyHandle
 from factalign.policies.loading import load_policy
 
@@ -28,26 +28,14 @@ class TransformersEngine:
         speed_up(self.model)
         if self.tokenizer.chat_template is None:
             raise ValueError(
-                f"policy {handle['policy_id']!r} ({handle['model']}) has no chat template: choose a model "
-                f"that "
-                f"was tuned on conversations, or save a chat_template.jinja beside its tokenizer"
+                f"policy {handle['policy_id']!r} ({handle['model']}) has no chat template: choose a model that was "
+                f"tuned on conversations, or save a chat_template.jinja beside its tokenizer"
             )
 
-    def generate(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        samples: int = 1,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        batch_size: int = 64,
-    ) -> list[list[Generation]]:
+    def generate(self, conversations: Sequence[Sequence[Message]], sampling: Sampling) -> list[list[Generation]]:
         """See `Engine.generate`.
 
-        The random numbers of a response depend on `seed`, its place and `max_new_tokens` only, never on its
+        The random numbers of a response depend on the seed, its place and `max_new_tokens` only, never on its
         batch; in bfloat16 the logits still vary with the batch's shape, so a result repeats exactly only
         with the same `batch_size`.
 
@@ -55,8 +43,9 @@ class TransformersEngine:
             ValueError: A prompt and `max_new_tokens` do not fit into the model's context.
         """
         prompts = [self._encode(conversation) for conversation in conversations]
-        self._check_lengths(prompts, max_new_tokens)
-        uniforms = torch.rand(len(prompts) * samples, max_new_tokens, generator=torch.Generator().manual_seed(seed))
+        self._check_lengths(prompts, sampling.max_new_tokens)
+        samples, generator = sampling.samples, torch.Generator().manual_seed(sampling.seed)
+        uniforms = torch.rand(len(prompts) * samples, sampling.max_new_tokens, generator=generator)
         # Longest first: where memory does not suffice, it shows in the first batch.
         rows = sorted(range(len(uniforms)), key=lambda row: (-len(prompts[row // samples]), row))
         stop_ids = torch.tensor(sorted(self._stop_ids()), dtype=torch.long, device=self.model.device)
@@ -70,16 +59,14 @@ class TransformersEngine:
                 bar.set_postfix_str(f"{made / max(bar.format_dict['elapsed'], 1e-9):.0f} tokens/s", refresh=False)
                 bar.update(finished)
 
-            for start in range(0, len(rows), batch_size):
-                batch = rows[start : start + batch_size]
+            for start in range(0, len(rows), sampling.batch_size):
+                batch = rows[start : start + sampling.batch_size]
                 continuations = decode_batch(
                     self.model,
                     [prompts[row // samples] for row in batch],
                     uniforms[batch],
+                    sampling,
                     stop_ids=stop_ids,
-                    temperature=temperature,
-                    top_k=top_k,
-                    top_p=top_p,
                     on_progress=on_progress,
                 )
                 for row, token_ids in zip(batch, continuations, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from factalign.generation.engines import EngineError, Generation, Message, as_messages
+from factalign.generation.engines import EngineError, Generation, Message, Sampling, as_messages
 from factalign.policies.handles import PolicyHandle
 from factalign.policies.loading import load_policy
 
@@ -42,30 +42,19 @@ class VLLMEngine:
         self._sampling_params = vllm.SamplingParams
         self._llm = vllm.LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=False, **options)
 
-    def generate(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        samples: int = 1,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        batch_size: int = 64,
-    ) -> list[list[Generation]]:
+    def generate(self, conversations: Sequence[Sequence[Message]], sampling: Sampling) -> list[list[Generation]]:
         """See `Engine.generate`; vLLM schedules by itself, so `batch_size` has no effect."""
         if not conversations:
             return []
         # vLLM numbers the samples of a request from its seed, so requests lie `samples` apart.
         parameters = [
             self._sampling_params(
-                n=samples,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                max_tokens=max_new_tokens,
-                seed=seed + index * samples,
+                n=sampling.samples,
+                temperature=sampling.temperature,
+                top_k=sampling.top_k,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_new_tokens,
+                seed=sampling.seed + index * sampling.samples,
             )
             for index in range(len(conversations))
         ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import Request
 
+from factalign.base.http import Request
 from factalign.retrieval.remote import RemoteRetriever
 
 _LARGEST_SCORE = 1e300  # not NaN, not infinite, not an integer that no float can hold
@@ -19,7 +19,7 @@ class HTTPRetriever(RemoteRetriever):
 
     def _request(self, query: str, k: int) -> Request:
         separator = "&" if "?" in self._url else "?"
-        return Request(self._url + separator + urlencode({"query": query, "k": k}, errors="replace"))
+        return Request("GET", self._url + separator + urlencode({"query": query, "k": k}, errors="replace"))
 
     def _texts(self, reply: Any) -> Iterable[tuple[str, str, float | None]]:
         passages = reply.get("topk") if isinstance(reply, dict) else None

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import Request
 
 import pandas as pd
 
-from factalign.base.http import FetchError, check_url, fetch
+from factalign.base.http import FetchError, Request, check_url, fetch
 from factalign.base.ids import content_id
 from factalign.base.text import fold, well_formed
 from factalign.retrieval.protocol import Hit, check_k

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
-from urllib.request import Request
 
+from factalign.base.http import Request, api_key
 from factalign.retrieval.remote import RemoteRetriever
 
 
@@ -36,15 +35,14 @@ class WebRetriever(RemoteRetriever):
         concurrency: int = 8,
     ) -> None:
         super().__init__(url, timeout, attempts, pause, concurrency)
-        key = os.environ.get(api_key_env, "").strip()
-        # What cannot stand in a header would be quoted in the error.
-        if not key or not (key.isascii() and key.isprintable()):
+        key = api_key(api_key_env)
+        if not key:
             raise ValueError(f"the retriever 'web' needs an API key in the environment variable {api_key_env}")
         self._headers = {"Content-Type": "application/json", "X-API-KEY": key}
         self._patience["secret"] = key
 
     def _request(self, query: str, k: int) -> Request:
-        return Request(self._url, json.dumps({"q": query, "num": k}).encode(), self._headers)
+        return Request("POST", self._url, json.dumps({"q": query, "num": k}).encode(), self._headers)
 
     def _texts(self, reply: Any) -> Iterator[tuple[str, str, float | None]]:
         results = reply.get("organic", []) if isinstance(reply, dict) else None
