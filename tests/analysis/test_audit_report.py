@@ -3,6 +3,7 @@ import pytest
 
 from factalign.analysis import audit_figure, format_audit, render_audit
 from factalign.audit import audit_table, extraction_agreement
+from factalign.base.estimates import estimates_to_json
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_page_holds_what_was_measured_and_escapes_names(table):
     found = {
         "set": "bios",
         "extractor": "clause",
-        "metrics": extraction_agreement(facts, [["It rains."]], resamples=100),
+        "metrics": estimates_to_json(extraction_agreement(facts, [["It rains."]], resamples=100)),
     }
     page = render_audit(table, [found], audit_figure(table))
     own = page.partition("<script")[0] + page.rpartition("</script>")[2]
@@ -49,7 +50,7 @@ def test_the_page_holds_what_was_measured_and_escapes_names(table):
     assert "<u>right</u>" not in own
     assert "Left out: 1 &lt;i&gt;no&lt;/i&gt;" in own
     assert "&lt;u&gt;right&lt;/u&gt; − eager" in own
-    assert "class='resolved'>+1.000" in own
+    assert 'class="resolved">+1.000' in own
     assert "Claims against people's atomic facts: bios" in own
     assert " src=" not in own
 

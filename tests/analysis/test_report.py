@@ -1,29 +1,27 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from factalign.analysis import (
+    benchmark_result,
     build_summary,
     claim_drift,
     claim_shares,
     drift_warnings,
     metrics_figure,
-    pick_examples,
+    pair_examples,
     render_report,
+    response_metrics,
     training_figure,
 )
-from factalign.analysis.report import Answers
 
 
 def shares(tables, prompts):
     return claim_shares(tables["claims"], tables["verdicts"], tables["responses"], prompts)
-
-
-def answers(tables):
-    return Answers(tables["responses"], tables["scores"], tables["sentences"], tables["sentence_scores"])
 
 
 @pytest.fixture
@@ -32,9 +30,19 @@ def models(benchmark):
 
 
 @pytest.fixture
-def summary(models, prompts):
-    scores = {name: tables["scores"] for name, tables in models.items()}
-    return build_summary(scores, prompts, k=2, seed=0, resamples=500)
+def summary(models):
+    metrics = {name: response_metrics(tables["scores"]) for name, tables in models.items()}
+    return build_summary(metrics, k=2, seed=0, resamples=500)
+
+
+@pytest.fixture
+def examples(models, prompts):
+    """A function of the seed."""
+
+    def pairs(seed=0):
+        return pair_examples(*(benchmark_result(prompts, **models[name], seed=seed) for name in ("base", "iter_2")))
+
+    return pairs
 
 
 def test_claims_are_compared_without_the_topic(models, prompts):
@@ -107,9 +115,9 @@ def test_metrics_figure_shows_intervals_and_resolved_differences(summary):
     assert precision.marker.color[2] != "white"
 
 
-def test_figure_of_the_base_alone_with_missing_values(benchmark, prompts):
+def test_figure_of_the_base_alone_with_missing_values(benchmark):
     scores = benchmark(1.0)["scores"].assign(precision=math.nan)
-    metrics_figure(build_summary({"base": scores}, prompts, k=2, seed=0, resamples=10)).to_json()
+    metrics_figure(build_summary({"base": response_metrics(scores)}, k=2, seed=0, resamples=10)).to_json()
 
 
 def test_training_figure_takes_what_the_log_has():
@@ -136,10 +144,9 @@ def test_training_figure_takes_what_the_log_has():
     assert not training_figure([]).data
 
 
-def test_report_is_self_contained_and_escapes_text(summary, models, prompts):
+def test_report_is_self_contained_and_escapes_text(summary, models, prompts, examples):
     drift = claim_drift(shares(models["base"], prompts), shares(models["iter_2"], prompts))
-    examples = pick_examples(prompts, answers(models["base"]), answers(models["iter_2"]), seed=0, count=4)
-    page = render_report(summary, drift=drift, examples=examples)
+    page = render_report(summary, drift=drift, examples=examples())
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "Describe &lt;b&gt;Oman" in page
@@ -153,27 +160,23 @@ def test_report_is_self_contained_and_escapes_text(summary, models, prompts):
     assert with_figures.count("Plotly.newPlot(") >= 2
 
 
-def test_examples_are_seeded_and_mark_judged_sentences(summary, models, prompts):
-    before, after = answers(models["base"]), answers(models["iter_2"])
-    examples = pick_examples(prompts, before, after, seed=1, count=2)
-    assert examples == pick_examples(prompts, before, after, seed=1, count=2)
-    assert len(examples) == 2
-    text, marks = examples[0].after.text, examples[0].after.marks
-    assert [supported for _, _, supported in marks] == [True, True]
-    assert text[marks[1][0] : marks[1][1]].startswith("It has")
-    assert "2 of 2 judged claims supported" in examples[0].after.caption
-    page = render_report(summary, examples=examples)
-    assert page.count("title='mostly supported'") >= 4
+def test_examples_are_seeded_and_mark_judged_sentences(summary, examples):
+    pairs = examples(seed=1)
+    assert pairs == examples(seed=1)
+    assert [before.prompt for before, _ in pairs] == [after.prompt for _, after in pairs]
+    assert [before.prompt for before, _ in pairs] != [before.prompt for before, _ in examples(seed=2)]
+    after = pairs[0][1]
+    assert [supported for _, _, supported in after.marks] == [True, True]
+    assert after.text[after.marks[1][0] : after.marks[1][1]].startswith("It has")
+    assert "2 of 2 judged claims supported" in after.caption
+    page = render_report(summary, examples=pairs[:2])
+    assert page.count('title="mostly supported"') >= 4
 
 
-def test_surrogates_and_long_answers_in_a_report(summary, models, prompts):
-    examples = pick_examples(prompts, answers(models["base"]), answers(models["iter_2"]), seed=0, count=1)
-    odd = type(examples[0])(
-        "\ud83d question",
-        examples[0].before,
-        type(examples[0].after)("x" * 100_000, "", ((0, 90_000, True),)),
-    )
-    page = render_report(summary, examples=[odd])
+def test_surrogates_and_long_answers_in_a_report(summary, examples):
+    before, after = examples()[0]
+    odd = replace(after, text="x" * 100_000, caption="", marks=((0, 90_000, True),))
+    page = render_report(summary, examples=[(replace(before, prompt="\ud83d question"), odd)])
     page.encode("utf-8")
     assert len(page) < 60_000
 

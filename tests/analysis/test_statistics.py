@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factalign.analysis import bootstrap_mean, prompt_means, sign_flip_p_values
+from factalign.analysis import sign_flip_p_values
 from factalign.base import estimates as bootstrap
+from factalign.base.estimates import bootstrap_mean, prompt_means
 
 
 def frame(*columns):

@@ -15,8 +15,8 @@ def tables(rows):
     return frame[["claim_id", "group"]].assign(label=frame["given"]), verdicts
 
 
-def by_metric(table):
-    return table.set_index("metric")["value"].to_dict()
+def by_metric(estimates):
+    return {name: estimate.value for name, estimate in estimates.items()}
 
 
 S, N, X, F = "supported", "not_supported", "irrelevant", "failed"
@@ -69,7 +69,7 @@ def test_auroc_is_that_of_mann_and_whitney(count):
 
 def test_a_draw_is_what_drawing_rows_gives():
     claims, verdicts = random_tables(200, groups=8)
-    table = verifier_agreement(claims, verdicts, resamples=4000, seed=1).set_index("metric")
+    estimates = verifier_agreement(claims, verdicts, resamples=4000, seed=1)
     rng = np.random.default_rng(2)
     groups = {name: part.index for name, part in claims.groupby("group")}
     accuracy, indexed = [], verdicts.set_index("claim_id")["label"]
@@ -78,36 +78,37 @@ def test_a_draw_is_what_drawing_rows_gives():
         drawn = np.concatenate([groups[name] for name in rng.choice(list(groups), size=len(groups))])
         accuracy.append(right[drawn].mean())
     low, high = np.quantile(accuracy, [0.025, 0.975])
-    assert table.loc["accuracy", "low"] == pytest.approx(low, abs=0.01)
-    assert table.loc["accuracy", "high"] == pytest.approx(high, abs=0.01)
-    assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).drop("ece").all()
+    assert estimates["accuracy"].low == pytest.approx(low, abs=0.01)
+    assert estimates["accuracy"].high == pytest.approx(high, abs=0.01)
+    assert all(each.low <= each.value <= each.high for name, each in estimates.items() if name != "ece")
 
 
 def test_the_interval_is_over_groups():
     rows = [(f"t{group}", S, S if group % 2 else F, 0.9) for group in range(10) for _ in range(20)]
-    accuracy = verifier_agreement(*tables(rows)).iloc[0]
+    accuracy = verifier_agreement(*tables(rows))["accuracy"]
     # Ten groups that are each all right or all wrong: a standard error of 0.16, not that of 200 claims.
-    assert accuracy["high"] - accuracy["low"] > 0.4
-    assert verifier_agreement(*tables(rows)).equals(verifier_agreement(*tables(rows)))
+    assert accuracy.high - accuracy.low > 0.4
+    assert (accuracy.n, accuracy.unit) == (10, "share")
+    assert verifier_agreement(*tables(rows)) == verifier_agreement(*tables(rows))
 
 
 def test_differences_are_paired():
     claims, verdicts = random_tables(400)
     same = agreement_difference(claims, verdicts, verdicts)
-    assert (same[["value", "low", "high"]] == 0).all(axis=None)
+    assert {(each.value, each.low, each.high) for each in same.values()} == {(0, 0, 0)}
     one_better = verdicts.copy()
     wrong = claims.merge(verdicts, on="claim_id").query("label_x != label_y")["claim_id"].iloc[0]
     right = claims.set_index("claim_id").loc[wrong, "label"]
     one_better.loc[one_better["claim_id"] == wrong, "label"] = right
-    accuracy = agreement_difference(claims, one_better, verdicts).set_index("metric").loc["accuracy"]
-    assert accuracy["value"] == pytest.approx(1 / 400)
-    assert 0 <= accuracy["low"] <= accuracy["high"] < 0.02  # far narrower than the interval of either
+    accuracy = agreement_difference(claims, one_better, verdicts)["accuracy"]
+    assert accuracy.value == pytest.approx(1 / 400)
+    assert 0 <= accuracy.low <= accuracy.high < 0.02  # far narrower than the interval of either
 
 
 def test_nothing_to_count_is_missing():
-    assert verifier_agreement(*tables([]))["value"].isna().all()
+    assert set(by_metric(verifier_agreement(*tables([]))).values()) == {None}
     only = by_metric(verifier_agreement(*tables([("a", X, X, 0.5)])))
-    assert np.isnan(only["precision_supported"])
+    assert only["precision_supported"] is None
     assert only["accuracy"] == 1
 
 

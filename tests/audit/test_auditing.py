@@ -81,6 +81,7 @@ def test_the_table_by_hand(labelled, corpus):
     assert (difference["first"], difference["second"]) == ("always-not_supported", "always-supported")
     assert difference["metrics"]["recall_not_supported"]["value"] == 1.0
     assert difference["metrics"]["accuracy"]["value"] == pytest.approx(-1 / 3)
+    assert difference["metrics"]["accuracy"]["n"] == 2
 
 
 def test_the_same_verifier_twice_is_refused(labelled, corpus):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from factalign.audit import extract_by_sentence, extraction_agreement, read_facts
+from factalign.base.estimates import Estimate
 from factalign.extraction import load_extractor
 
 FACTS = pd.DataFrame(
@@ -21,7 +22,7 @@ FACTS = pd.DataFrame(
 
 
 def values(claims, **options):
-    return {name: estimate["value"] for name, estimate in extraction_agreement(FACTS, claims, **options).items()}
+    return {name: estimate.value for name, estimate in extraction_agreement(FACTS, claims, **options).items()}
 
 
 def test_matches_by_hand():
@@ -55,13 +56,14 @@ def test_a_fact_is_matched_once_and_the_assignment_is_the_best():
 
 def test_the_facts_themselves_are_a_perfect_extraction():
     found = extraction_agreement(FACTS, FACTS["facts"].tolist())
-    assert found["f1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert found["f1"] == Estimate(1.0, 1.0, 1.0, n=2)
+    assert found["claims_per_sentence"].unit == "count"
 
 
 def test_nothing_extracted():
     found = extraction_agreement(FACTS, [[], [], []])
-    assert found["recall"]["value"] == 0
-    assert found["precision"]["value"] is None
+    assert found["recall"].value == 0
+    assert found["precision"].value is None
 
 
 @pytest.mark.parametrize(
@@ -88,5 +90,5 @@ def test_extractors_against_peoples_facts(external_data):
         for name in ("sentence", "clause")
     }
     drafts = extraction_agreement(facts, facts["model_facts"].tolist(), resamples=200)["f1"]
-    assert f1["sentence"]["high"] < f1["clause"]["low"] < drafts["low"]
-    assert drafts["value"] > 0.75  # people corrected these drafts: a match that missed them would measure nothing
+    assert f1["sentence"].high < f1["clause"].low < drafts.low
+    assert drafts.value > 0.75  # people corrected these drafts: a match that missed them would measure nothing

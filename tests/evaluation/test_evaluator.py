@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from factalign import schemas
+from factalign.analysis.metrics import METRICS
 from factalign.corpora import load_corpus
 from factalign.evaluation import evaluate
 from factalign.retrieval import load_retriever
@@ -74,10 +75,19 @@ def test_the_summary_by_hand(corpus):
     assert mean["f1_at_k"] == pytest.approx((0.5 + 0 + 1) / 3)
     assert mean["factscore"] == pytest.approx((0.5 + 1) / 2)
     assert mean["response_ratio"] == pytest.approx(2 / 3)
+    assert mean["abstention_share"] == pytest.approx(1 / 3)
     assert (summary["responses"], summary["prompts"], summary["claims"]) == (4, 3, 3)
     for estimate in summary["metrics"].values():
         assert estimate["low"] <= estimate["value"] <= estimate["high"]
     json.dumps(summary, allow_nan=False)
+
+
+def test_the_summary_has_the_benchmarks_metrics(corpus):
+    metrics = evaluate(ROWS, corpus=corpus, k=1).summary(resamples=10)["metrics"]
+    assert set(metrics) == {*METRICS, "factscore", "response_ratio"}
+    assert {name: estimate["unit"] for name, estimate in metrics.items()} == {
+        **{name: metric.unit for name, metric in METRICS.items()}, "factscore": "share", "response_ratio": "share",
+    }  # fmt: skip
 
 
 def test_only_empty_answers(corpus):

@@ -52,6 +52,12 @@ def test_a_round_starts_from_the_policy_of_the_round_before(catalog):
     assert "iter_1.policy" in train["iter_2"].inputs
 
 
+def test_a_report_takes_one_result_of_each_benchmark(catalog):
+    report = pipelines["iterate"].only_nodes_with_tags("report")
+    needed = {name for name in report.inputs() if not name.startswith("params:")}
+    assert needed == {f"{model}.benchmark.result" for model in ("base", "iter_1", "iter_2")}
+
+
 def test_every_table_of_the_catalog_is_validated(catalog):
     unchecked = {
         name

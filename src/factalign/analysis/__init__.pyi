@@ -1,16 +1,18 @@
 from .audit import audit_figure, format_audit, render_audit
+from .benchmark import Answer, BenchmarkResult, benchmark_result
 from .drift import claim_drift, claim_shares, drift_warnings
-from .evaluation_page import render_page
+from .evaluation_page import render_evaluation
 from .figures import metrics_figure, training_figure
 from .metrics import response_metrics
-from .report import Answers, format_table, pick_examples, render_report
-from .statistics import bootstrap_mean, prompt_means, sign_flip_p_values
+from .report import format_table, pair_examples, render_report
+from .statistics import sign_flip_p_values
 from .summary import build_summary
 
 __all__ = [
-    "Answers",
+    "Answer",
+    "BenchmarkResult",
     "audit_figure",
-    "bootstrap_mean",
+    "benchmark_result",
     "build_summary",
     "claim_drift",
     "claim_shares",
@@ -18,10 +20,9 @@ __all__ = [
     "format_audit",
     "format_table",
     "metrics_figure",
-    "pick_examples",
-    "prompt_means",
+    "pair_examples",
     "render_audit",
-    "render_page",
+    "render_evaluation",
     "render_report",
     "response_metrics",
     "sign_flip_p_values",

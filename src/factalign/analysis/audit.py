@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from factalign.analysis.drift import is_resolved
 from factalign.analysis.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, style
-from factalign.analysis.report import escape, html_page
+from factalign.analysis.pages import figure_html, render
+from factalign.base.estimates import Estimate, estimates_from_json
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,7 +47,7 @@ def format_audit(table: Table) -> str:
         results = _of(table["results"], name)
         width = max(len(result["verifier_id"]) for result in results)
         for metric, title in TITLES.items():
-            cells = [f"{_shown(result['metrics'][metric]):>{max(width, 20)}}" for result in results]
+            cells = [f"{Estimate.from_json(result['metrics'][metric]).text():>{max(width, 20)}}" for result in results]
             lines.append(f"  {title:<24}{'  '.join(cells)}")
         lines.insert(-len(TITLES), " " * 26 + "  ".join(f"{r['verifier_id']:>{max(width, 20)}}" for r in results))
     return "\n".join(lines)
@@ -57,29 +57,35 @@ def render_audit(table: Table, extraction: Sequence[Table], figure: go.Figure) -
     """The audit as one HTML page that needs no network (plotly.js is part of it, about 4 MB).
 
     Args:
-        table: What `factuality.audit_table` gave.
-        extraction: For each file and extractor `set`, `extractor` and `metrics` of `factuality.extraction_agreement`.
+        table: What `audit.audit_table` gave.
+        extraction: For each file and extractor `set`, `extractor` and `metrics`, those of `audit.extraction_agreement`
+            as JSON.
         figure: What `audit_figure` gave.
     """
-    parts = [
-        "<h1>Audit of verifiers</h1>",
-        f"<p class='note'>Against given labels. 95% bootstrap intervals over groups of claims, {table['resamples']} "
-        "resamples. A claim without a verdict agrees with no label and lowers coverage.</p>",
-    ]
-    for name, about in table["sets"].items():
-        results, differences = _of(table["results"], name), _of(table["differences"], name)
-        parts += [f"<h2>{escape(name)}</h2>", _about(about)]
-        parts.append(_rows({result["verifier_id"]: result["metrics"] for result in results}, TITLES))
-        if differences:
-            versus = {f"{each['first']} − {each['second']}": each["metrics"] for each in differences}
-            parts += ["<h3>Paired differences</h3>", _rows(versus, TITLES, signed=True)]
-            parts.append("<p class='note'>Bold: the interval excludes 0.</p>")
-    parts.append("<h2>Calibration and confusion</h2>")
-    parts.append(figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}))
-    for name in dict.fromkeys(row["set"] for row in extraction):
-        found = {row["extractor"]: row["metrics"] for row in _of(extraction, name)}
-        parts += [f"<h2>Claims against people's atomic facts: {escape(name)}</h2>", _rows(found, FACT_TITLES)]
-    return html_page("Audit of verifiers", parts)
+    return render(
+        "audit.html",
+        resamples=table["resamples"],
+        titles=TITLES,
+        fact_titles=FACT_TITLES,
+        sets={
+            name: {
+                **about,
+                "labels": _counts(about["labels"]),
+                "left_out": _counts(about["left_out"]),
+                "verifiers": [_column(row["verifier_id"], row) for row in _of(table["results"], name)],
+                "differences": [
+                    _column(f"{row['first']} − {row['second']}", row, signed=True)
+                    for row in _of(table["differences"], name)
+                ],
+            }
+            for name, about in table["sets"].items()
+        },
+        figure=figure_html(figure, with_plotly=True),
+        extractors={
+            name: [_column(row["extractor"], row) for row in _of(extraction, name)]
+            for name in dict.fromkeys(row["set"] for row in extraction)
+        },
+    )
 
 
 def audit_figure(table: Table) -> go.Figure:
@@ -150,37 +156,12 @@ def _of(rows: Sequence[Table], name: str) -> list[Table]:
     return [row for row in rows if row["set"] == name]
 
 
-def _about(about: Table) -> str:
-    labels, left_out = (
-        ", ".join(f"{count} {escape(str(label))}" for label, count in about[key].items())
-        for key in ("labels", "left_out")
-    )
-    end = f" Left out: {left_out}." if left_out else ""
-    return f"<p>{about['claims']} claims in {about['groups']} groups: {labels}.{end}</p>"
+def _counts(by_label: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {label}" for label, count in by_label.items())
 
 
-def _rows(columns: Mapping[str, Mapping[str, Table]], titles: Mapping[str, str], signed: bool = False) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = []
-    for metric, title in titles.items():
-        cells = "".join(_cell(estimates[metric], signed) for estimates in columns.values())
-        body.append(f"<tr><th scope='row'>{escape(title)}</th>{cells}</tr>")
-    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<div class='scroll'>{table}</div>"
-
-
-def _cell(estimate: Table, signed: bool) -> str:
-    resolved = " class='resolved'" if signed and is_resolved(estimate) else ""
-    value, _, rest = _shown(estimate, signed).partition(" ")
-    return f"<td{resolved}>{value} <small>{rest}</small></td>"
-
-
-def _shown(estimate: Table, signed: bool = False) -> str:
-    if estimate["value"] is None:
-        return "–"
-    sign = "+" if signed else ""
-    bounds = [estimate[key] for key in ("low", "high")]
-    return f"{estimate['value']:{sign}.3f} [{', '.join('–' if b is None else f'{b:{sign}.3f}' for b in bounds)}]"
+def _column(head: str, row: Table, *, signed: bool = False) -> dict[str, Any]:
+    return {"head": head, "estimates": estimates_from_json(row["metrics"]), "signed": signed}
 
 
 def _most(bins: Sequence[Table]) -> int:

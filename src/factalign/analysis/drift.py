@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from factalign.analysis.metrics import metric
+from factalign.base.estimates import Estimate, estimates_from_json
 from factalign.base.text import words
 
 TOPIC = "_"
@@ -62,6 +62,7 @@ def drift_warnings(summary: Mapping[str, Any], drift: pd.DataFrame | None = None
     a tenth of the responses.
     """
     base, last = summary["models"][0], summary["models"][-1]
+    changes = estimates_from_json(last["difference_to_base"])
     found = []
     for name, bad_direction, words_for_it in (
         ("num_words", 0, "Answers changed in length"),
@@ -72,14 +73,13 @@ def drift_warnings(summary: Mapping[str, Any], drift: pd.DataFrame | None = None
         ("judged_claims", -1, "Answers make fewer checkable claims"),
         ("coverage", -1, "More claims could not be judged"),
     ):
-        change = last["difference_to_base"].get(name)
-        if not change or not is_resolved(change) or change["value"] * bad_direction < 0:
+        change = changes.get(name)
+        if change is None or change.value is None or not change.is_resolved or change.value * bad_direction < 0:
             continue
-        before, after = base["metrics"][name]["value"], last["metrics"][name]["value"]
-        if name == "num_words" and abs(change["value"]) < _NOTABLE_LENGTH_CHANGE * before:
+        before, after = (Estimate.from_json(model["metrics"][name]) for model in (base, last))
+        if name == "num_words" and abs(change.value) < _NOTABLE_LENGTH_CHANGE * (before.value or 0):
             continue
-        shown = metric(name)
-        found.append(f"{words_for_it}: {shown.format(before)} to {shown.format(after)} ({last['name']}).")
+        found.append(f"{words_for_it}: {before.number()} to {after.number()} ({last['name']}).")
     if drift is not None:
         notable = drift[drift["difference"] >= _NOTABLE_SHARE_CHANGE]
         for row in notable.sort_values("difference", ascending=False).head(3).to_dict("records"):
@@ -88,12 +88,6 @@ def drift_warnings(summary: Mapping[str, Any], drift: pd.DataFrame | None = None
                 f"answers and in {row['last']:.0%} of {last['name']}'s."
             )
     return found
-
-
-def is_resolved(estimate: Mapping[str, float | None]) -> bool:
-    """Whether the interval of a difference excludes 0."""
-    low, high = estimate["low"], estimate["high"]
-    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _pattern(text: str, topic: str) -> str:

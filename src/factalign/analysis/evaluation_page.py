@@ -1,16 +1,15 @@
-"""The report on a set of responses: one HTML page that loads nothing. Its template, `page.html`, escapes all text."""
+"""The report on a set of responses: one HTML page that loads nothing."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from factalign.base.text import well_formed
+from factalign.analysis.pages import render
+from factalign.base.estimates import Estimate
 
 # Marks tell the verdicts apart without colour.
 SENTENCE_VERDICTS = {
@@ -37,7 +36,7 @@ TILES = {
 SHOWN_EVIDENCE = 3
 
 
-def render_page(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> str:
+def render_evaluation(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> str:
     """The page: a summary, then every response with its sentences marked by the verdicts on their claims.
 
     A sentence opens to its claims, a claim to its best `SHOWN_EVIDENCE` passages and the one that decided. Each passage
@@ -46,27 +45,22 @@ def render_page(tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) 
     Args:
         tables: `prompts`, `responses`, `passages`, `sentences`, `claims`, `evidence`, `verdicts` and `scores`, as in
             `schemas`; text in them may hold anything.
-        summary: Its `metrics` (name to estimate) and what they are about.
+        summary: Its `metrics` (name to estimate, as JSON) and what they are about.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("factalign.analysis", "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["number"] = lambda value: "–" if pd.isna(value) else f"{value:.2f}"
-    environment.filters["sha256"] = lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     passages = _Passages(tables["passages"])
     responses = _responses(tables, _claims_by_sentence(tables, passages))
-    page = environment.get_template("evaluation_page.html").render(
+    return render(
+        "evaluation.html",
         summary=summary,
-        tiles=TILES,
+        tiles={
+            title.format(k=summary["k"]): Estimate.from_json(summary["metrics"][name]) for name, title in TILES.items()
+        },
         sentence_verdicts=SENTENCE_VERDICTS,
         claim_verdicts=CLAIM_VERDICTS,
         counts=Counter(piece["verdict"] for response in responses for piece in response["pieces"]),
         responses=responses,
         passages=passages.shown,
     )
-    return well_formed(page)
 
 
 def sentence_verdict(labels: Iterable[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from factalign.analysis.drift import is_resolved
-from factalign.analysis.metrics import metric
+from factalign.analysis.metrics import METRICS
+from factalign.base.estimates import Estimate
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -75,23 +75,21 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
     figure = make_subplots(
         rows=rows,
         cols=_COLUMNS,
-        subplot_titles=[f"<b>{metric(name).label(summary['k'])}</b>" for name in panels],
+        subplot_titles=[f"<b>{METRICS[name].label(summary['k'])}</b>" for name in panels],
         horizontal_spacing=0.07,
         vertical_spacing=0.2,
     )
     for index, name in enumerate(panels):
         row, column = index // _COLUMNS + 1, index % _COLUMNS + 1
-        figure.add_trace(_panel_trace(models, names, name), row=row, col=column)
-        before = models[0]["metrics"][name]["value"]
-        if before is not None:
-            figure.add_hline(y=before, line={"dash": "dash", "width": 1, "color": GREY}, row=row, col=column)
-        unit = metric(name).unit
-        figure.update_yaxes(
-            title_text="share" if unit == "share" else "per answer",
-            row=row,
-            col=column,
-            **_range(models, name),
-        )
+        estimates = [Estimate.from_json(model["metrics"][name]) for model in models]
+        changes = [model["difference_to_base"].get(name) for model in models]
+        resolved = [change is not None and Estimate.from_json(change).is_resolved for change in changes]
+        figure.add_trace(_panel_trace(names, estimates, resolved, _COLOURS[METRICS[name].role]), row=row, col=column)
+        if estimates[0].value is not None:
+            line = {"dash": "dash", "width": 1, "color": GREY}
+            figure.add_hline(y=estimates[0].value, line=line, row=row, col=column)
+        unit = "share" if estimates[0].unit == "share" else "per answer"
+        figure.update_yaxes(title_text=unit, row=row, col=column, **_range(estimates))
     for role, label in (("factuality", "factuality"), ("guard", "side effects to watch")):
         figure.add_trace(
             go.Scatter(x=[None], y=[None], mode="markers", name=label, marker={"color": _COLOURS[role], "size": 10})
@@ -159,21 +157,17 @@ def training_figure(rows: Sequence[Mapping[str, Any]], title: str = "Training") 
     return figure
 
 
-def _panel_trace(models: Sequence[Mapping[str, Any]], names: list[str], name: str) -> go.Scatter:
+def _panel_trace(names: list[str], estimates: list[Estimate], resolved: list[bool], colour: str) -> go.Scatter:
     import plotly.graph_objects as go
 
-    estimates = [model["metrics"][name] for model in models]
-    changes = [model["difference_to_base"].get(name) for model in models]
-    colour = _COLOURS[metric(name).role]
-    shown = metric(name)
     return go.Scatter(
         x=names,
-        y=[estimate["value"] for estimate in estimates],
+        y=[estimate.value for estimate in estimates],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [_distance(estimate["high"], estimate["value"]) for estimate in estimates],
-            "arrayminus": [_distance(estimate["value"], estimate["low"]) for estimate in estimates],
+            "array": [_distance(estimate.high, estimate.value) for estimate in estimates],
+            "arrayminus": [_distance(estimate.value, estimate.low) for estimate in estimates],
             "thickness": 1.6,
             "width": 5,
         },
@@ -181,26 +175,22 @@ def _panel_trace(models: Sequence[Mapping[str, Any]], names: list[str], name: st
         line={"color": colour, "width": 1.5},
         marker={
             "size": 10,
-            "color": [colour if change and is_resolved(change) else "white" for change in changes],
+            "color": [colour if is_resolved else "white" for is_resolved in resolved],
             "line": {"color": colour, "width": 2},
         },
-        customdata=[
-            "{} [{}, {}]".format(*(shown.format(estimate[key]) for key in ("value", "low", "high")))
-            for estimate in estimates
-        ],
+        customdata=[estimate.text() for estimate in estimates],
         hovertemplate="%{x}: %{customdata}<extra></extra>",
         showlegend=False,
     )
 
 
-def _range(models: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+def _range(estimates: Sequence[Estimate]) -> dict[str, Any]:
     """Axis from 0, except that shares above one half in all models are shown with room around them."""
-    bounds = [model["metrics"][name][side] for model in models for side in ("low", "high")]
-    known = [bound for bound in bounds if bound is not None]
+    known = [bound for each in estimates for bound in (each.low, each.high) if bound is not None]
     if not known:
         return {}
     low, high = min(known), max(known)
-    if metric(name).unit == "share" and low > 0.5:
+    if estimates[0].unit == "share" and low > 0.5:
         room = max(high - low, 0.02) * 0.4
         return {"range": [low - room, min(high + room, 1.02)]}
     return {"range": [0, high * 1.15 or 1]}

@@ -1,4 +1,4 @@
-"""The benchmark's metrics: what they are called, how they are shown, and their value for one response."""
+"""The metrics of responses: what they are called, how they are shown, and their value for one response."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
+
+from factalign.base.estimates import Unit
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,12 @@ class Metric:
     """
 
     title: str
-    unit: Literal["share", "count"]
+    unit: Unit
     role: Literal["factuality", "guard"]
 
     def label(self, k: int) -> str:
         """The title with K filled in."""
         return self.title.format(k=k)
-
-    def format(self, value: float | None, *, signed: bool = False) -> str:
-        """A number with the decimals of the unit, "–" if it is missing."""
-        if value is None:
-            return "–"
-        return f"{value:{'+' if signed else ''}.{3 if self.unit == 'share' else 2}f}"
 
 
 METRICS = {
@@ -47,11 +43,7 @@ METRICS = {
     "irrelevant_share": Metric("Irrelevant claims", "share", "guard"),
     "abstention_share": Metric("Abstentions", "share", "guard"),
 }
-
-
-def metric(name: str) -> Metric:
-    """The metric of that name; one that is not in `METRICS` is shown under its name as a number."""
-    return METRICS.get(name) or Metric(name.replace("_", " ").capitalize(), "count", "guard")
+UNITS = {name: metric.unit for name, metric in METRICS.items()}
 
 
 def response_metrics(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,11 @@
-"""Means over prompts with bootstrap intervals, and paired tests.
-
-The prompt is the unit: samples of one prompt are not independent, so they are averaged first and prompts are
-resampled (a cluster bootstrap). A prompt whose samples are all missing does not count for that metric.
-"""
+"""Tests of paired differences."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from factalign.base.estimates import CONFIDENCE, blocks, bootstrap_mean, prompt_means
-
-__all__ = ["CONFIDENCE", "bootstrap_mean", "prompt_means", "sign_flip_p_values"]
+from factalign.base.estimates import blocks
 
 
 def sign_flip_p_values(differences: pd.DataFrame, *, seed: int, resamples: int = 5000) -> pd.Series:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from factalign.base.estimates import divide, interval, resampled_weights
+from factalign.base.estimates import Estimate, divide, estimates_of_draws, resampled_weights
 from factalign.schemas import LABELS
 
 METRICS = (
@@ -32,7 +32,7 @@ _CELLS = len(LABELS) ** 2
 
 def verifier_agreement(
     claims: pd.DataFrame, verdicts: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+) -> dict[str, Estimate]:
     """Agreement of verdicts with given labels, with 95% percentile intervals of a bootstrap over groups.
 
     Claims of one group (a topic, a document) are drawn together: they share passages, and their errors go together.
@@ -51,19 +51,20 @@ def verifier_agreement(
         seed: Of the draws.
 
     Returns:
-        One row for each of `METRICS`: `metric`, `value`, `low`, `high`, missing where there is no case to count.
+        Each of `METRICS`, None where there is no case to count; `n` is the number of groups.
 
     Raises:
         ValueError: A claim has no verdict or several, or a label is none of `schemas.LABELS`.
     """
-    return _estimates(_draws(claims, verdicts, resamples, seed))
+    return _estimates(claims, _draws(claims, verdicts, resamples, seed))
 
 
 def agreement_difference(
     claims: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
-) -> pd.DataFrame:
+) -> dict[str, Estimate]:
     """`verifier_agreement` of `first` less that of `second`, on the same draws of groups."""
-    return _estimates(_draws(claims, first, resamples, seed) - _draws(claims, second, resamples, seed))
+    difference = _draws(claims, first, resamples, seed) - _draws(claims, second, resamples, seed)
+    return _estimates(claims, difference)
 
 
 def confusion(claims: pd.DataFrame, verdicts: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -180,6 +181,5 @@ def _bins(confidence: Any) -> np.ndarray:
     return np.minimum((np.asarray(confidence, dtype="float64") * BINS).astype(int), BINS - 1)
 
 
-def _estimates(draws: np.ndarray) -> pd.DataFrame:
-    low, high = interval(draws[1:]) if len(draws) > 1 else np.full((2, len(METRICS)), np.nan)
-    return pd.DataFrame({"metric": METRICS, "value": draws[0], "low": low, "high": high})
+def _estimates(claims: pd.DataFrame, draws: np.ndarray) -> dict[str, Estimate]:
+    return estimates_of_draws(draws, METRICS, n=claims["group"].nunique())

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from factalign.audit.agreement import agreement_difference, confusion, reliability, verifier_agreement
+from factalign.base.estimates import estimates_to_json
 from factalign.base.ids import content_id
 from factalign.evaluation.evidence import retrieve_evidence
 from factalign.evaluation.verdicts import verify_claims
@@ -69,9 +70,9 @@ def audit_table(
 
     Returns:
         `{"sets": {set: {"claims", "groups", "labels": {given label: claims}, "left_out": {given label: claims}}},
-        "results": [{"set", "verifier_id", "metrics": {metric: {"value", "low", "high"}}, "confusion", "reliability"}],
+        "results": [{"set", "verifier_id", "metrics": {metric: estimate}, "confusion", "reliability"}],
         "differences": [{"set", "first", "second", "metrics"}], "resamples", "seed"}`, with the metrics of
-        `verifier_agreement`. A missing number is None.
+        `verifier_agreement`, each as `Estimate.to_json` writes it. A missing number is None.
     """
     options = {"resamples": resamples, "seed": seed}
     sets, results, differences = {}, [], []
@@ -90,13 +91,13 @@ def audit_table(
                 {
                     "set": str(name),
                     "verifier_id": verifier_id,
-                    "metrics": _as_json(verifier_agreement(claims, found, **options)),
+                    "metrics": estimates_to_json(verifier_agreement(claims, found, **options)),
                     "confusion": confusion(claims, found),
                     "reliability": reliability(claims, found),
                 }
             )
         for (first, left), (second, right) in combinations(verdicts.items(), 2):
-            estimates = _as_json(agreement_difference(claims, right, left, **options))
+            estimates = estimates_to_json(agreement_difference(claims, right, left, **options))
             differences.append({"set": str(name), "first": second, "second": first, "metrics": estimates})
     return {"sets": sets, "results": results, "differences": differences, **options}
 
@@ -148,10 +149,3 @@ def _retrieve(claims: pd.DataFrame, retriever: Retriever, k: int) -> tuple[pd.Da
     responses = pd.DataFrame({"response_id": ids, "prompt_id": ids})
     prompts = pd.DataFrame({"prompt_id": ids, "topic": claims["topic"]})
     return retrieve_evidence(as_claims, responses, prompts, retriever, k)
-
-
-def _as_json(estimates: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    return {
-        row["metric"]: {key: None if pd.isna(row[key]) else float(row[key]) for key in ("value", "low", "high")}
-        for row in estimates.to_dict("records")
-    }

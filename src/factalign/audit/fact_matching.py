@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from factalign.base.estimates import divide, interval, resampled_weights
+from factalign.base.estimates import Estimate, Unit, divide, estimates_of_draws, resampled_weights
 from factalign.base.records import json_objects
 from factalign.base.text import stem, words
 from factalign.extraction.protocol import ClaimExtractor, ContextualExtractor
@@ -18,6 +18,7 @@ from factalign.extraction.protocol import ClaimExtractor, ContextualExtractor
 # What restoring the subject adds or takes away is no fact.
 _EMPTY = frozenset(("he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "a", "an", "the"))
 METRICS = ("recall", "precision", "f1", "similarity", "claims_per_sentence", "facts_per_sentence")
+_UNITS: dict[str, Unit] = {"claims_per_sentence": "count", "facts_per_sentence": "count"}
 
 
 def read_facts(path: str) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def extraction_agreement(
     threshold: float = 0.7,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, Estimate]:
     """How well extracted claims match people's facts, with 95% intervals of a bootstrap over biographies.
 
     Claims and facts of a sentence are paired one to one so that the sum of similarities is largest. The similarity of a
@@ -86,7 +87,7 @@ def extraction_agreement(
         seed: Of the draws.
 
     Returns:
-        Each of `METRICS` -> `value`, `low`, `high`, None where there is nothing to count.
+        Each of `METRICS`, None where there is nothing to count; `n` is the number of biographies.
     """
     counts = np.array(
         [
@@ -97,10 +98,9 @@ def extraction_agreement(
     names, group = np.unique(facts["group"].to_numpy(dtype=str), return_inverse=True)
     by_group = np.zeros((len(names), counts.shape[1]))
     np.add.at(by_group, group, counts)
-    draws = np.concatenate([_metrics(block @ by_group) for block in resampled_weights(len(names), resamples, seed)])
-    (value,), (low, high) = _metrics(by_group.sum(axis=0)[None]), interval(draws)
-    estimates = zip(METRICS, *(map(_or_none, bound) for bound in (value, low, high)), strict=True)
-    return {name: dict(zip(("value", "low", "high"), bounds, strict=True)) for name, *bounds in estimates}
+    weights = [np.ones((1, len(names))), *resampled_weights(len(names), resamples, seed)]
+    draws = np.concatenate([_metrics(block @ by_group) for block in weights])
+    return estimates_of_draws(draws, METRICS, n=len(names), units=_UNITS)
 
 
 def _match(claims: Sequence[str], facts: Sequence[str], topic: str, threshold: float) -> tuple[float, ...]:
@@ -122,10 +122,6 @@ def _metrics(sums: np.ndarray) -> np.ndarray:
     matches, claims, facts, similarity, larger, sentences = sums.T
     shares = [(matches, facts), (matches, claims), (2 * matches, claims + facts), (similarity, larger)]
     return np.stack([divide(*pair) for pair in (*shares, (claims, sentences), (facts, sentences))], axis=1)
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _bag(text: str, topic: str) -> Counter[str]:

@@ -6,7 +6,7 @@ errs together. Missing values are left out of a mean, never counted as 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -83,6 +83,32 @@ def estimates_of(table: pd.DataFrame, units: Mapping[str, Unit] | None = None) -
         )
         for name, row in table.iterrows()
     }
+
+
+def estimates_of_draws(
+    draws: np.ndarray, names: Sequence[str], *, n: int, units: Mapping[str, Unit] | None = None
+) -> dict[str, Estimate]:
+    """Estimates with percentile intervals from metrics that are no means.
+
+    Args:
+        draws: [1 + resamples x metrics]: of everything, then of each draw; NaN where there was nothing to count.
+        names: Of the metrics.
+        n: How many groups were drawn from.
+        units: Of the metrics that are not shares.
+    """
+    low, high = interval(draws[1:])
+    table = pd.DataFrame({"value": draws[0], "low": low, "high": high}, index=list(names))
+    return estimates_of(table.assign(n=n), units)
+
+
+def estimates_to_json(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    """What JSON can hold, by the same names."""
+    return {name: estimate.to_json() for name, estimate in estimates.items()}
+
+
+def estimates_from_json(estimates: Mapping[str, Mapping[str, Any]]) -> dict[str, Estimate]:
+    """The inverse of `estimates_to_json`."""
+    return {name: Estimate.from_json(estimate) for name, estimate in estimates.items()}
 
 
 def prompt_means(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from factalign.base.estimates import CONFIDENCE, bootstrap_mean, estimates_of, prompt_means
+from factalign.analysis.metrics import UNITS, response_metrics
+from factalign.base.estimates import CONFIDENCE, bootstrap_mean, estimates_of, estimates_to_json, prompt_means
 from factalign.corpora import CORPORA, load_corpus
 from factalign.evaluation.evidence import retrieve_evidence
 from factalign.evaluation.formulas import GAMMA, factscore
@@ -52,14 +53,14 @@ class Evaluation:
     def summary(self, *, gamma: int | None = GAMMA, seed: int = 0, resamples: int = 2000) -> dict[str, Any]:
         """Means over prompts with 95% bootstrap intervals over prompts, and what they are about; fits into JSON.
 
-        `factscore` is that of `factuality.metrics` with the penalty of `gamma`; it leaves out responses that abstain
-        (no claim, or none with anything to check), the rest of which is `response_ratio`. `precision` leaves out
-        responses without a judged claim.
+        The metrics are those of `response_metrics`, and two of FActScore's: `factscore` with the penalty of `gamma`,
+        which leaves out responses that abstain (no claim, or none with anything to check), and `response_ratio`, the
+        share of those that do not.
         """
-        values = _measures(self.scores, gamma)
-        estimates = bootstrap_mean(prompt_means(values), seed=seed, resamples=resamples)
+        metrics = _with_factscore(response_metrics(self.scores), self.scores, gamma)
+        estimates = bootstrap_mean(prompt_means(metrics), seed=seed, resamples=resamples)
         return {
-            "metrics": {name: estimate.to_json() for name, estimate in estimates_of(estimates).items()},
+            "metrics": estimates_to_json(estimates_of(estimates, UNITS)),
             "prompts": int(self.scores["prompt_id"].nunique()),
             "responses": len(self.scores),
             "claims": len(self.claims),
@@ -73,9 +74,9 @@ class Evaluation:
 
     def html(self, summary: dict[str, Any] | None = None) -> str:
         """The report: one HTML page that loads nothing. `summary` is what `summary()` gave, made anew if left out."""
-        from factalign.analysis import render_page
+        from factalign.analysis import render_evaluation
 
-        return render_page(vars(self), summary or self.summary())
+        return render_evaluation(vars(self), summary or self.summary())
 
     def to_html(self, path: str | Path) -> None:
         """Write the report to `path`."""
@@ -158,23 +159,7 @@ def _load_passages(corpus: str | pd.DataFrame) -> pd.DataFrame:
     return load_corpus("table", path=corpus)
 
 
-def _measures(scores: pd.DataFrame, gamma: int | None) -> pd.DataFrame:
-    """The summary's metrics, one row a response."""
-    supported, not_supported = scores["num_supported"], scores["num_not_supported"]
-    responds = (supported + not_supported + scores["num_failed"]) > 0
-    values = {
-        "precision": scores["precision"],
-        "f1_at_k": scores["f1_at_k"],
-        "factscore": pd.Series(
-            factscore(supported, not_supported, scores["num_irrelevant"], gamma), index=scores.index
-        ).where(responds),
-        "coverage": scores["coverage"],
-        "response_ratio": responds,
-        "supported_claims": supported,
-        "judged_claims": supported + not_supported,
-        "duplicate_claims": scores["num_duplicates"],
-        "num_words": scores["num_words"],
-        "distinct_2": scores["distinct_2"],
-    }
-    columns = {name: values_.astype("float64") for name, values_ in values.items()}
-    return pd.DataFrame({"response_id": scores["response_id"], "prompt_id": scores["prompt_id"], **columns})
+def _with_factscore(metrics: pd.DataFrame, scores: pd.DataFrame, gamma: int | None) -> pd.DataFrame:
+    responds = 1 - metrics["abstention_share"]
+    values = factscore(scores["num_supported"], scores["num_not_supported"], scores["num_irrelevant"], gamma)
+    return metrics.assign(factscore=pd.Series(values, index=scores.index).where(responds > 0), response_ratio=responds)

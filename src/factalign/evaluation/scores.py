@@ -22,7 +22,7 @@ def score_responses(
 ) -> pd.DataFrame:
     """Score every response; one without sentences or claims gets a row as well.
 
-    precision, recall@K and F1@K are those of `factuality.metrics`, precision missing if nothing was judged.
+    precision, recall@K and F1@K are those of `formulas`, precision missing if nothing was judged.
     coverage = claims with a verdict other than `failed` / claims, and 1 for a response without claims: no
     verdict was missed there. distinct_2 = distinct word bigrams / word bigrams, missing below two words.
 

@@ -50,6 +50,7 @@ def measure(labelled: pd.DataFrame, judgements: pd.DataFrame, audit: AuditConfig
 def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
     """Each extractor's claims against people's atomic facts, and the drafts of these facts for comparison."""
     from factalign.audit import extract_by_sentence, extraction_agreement, read_facts
+    from factalign.base.estimates import estimates_to_json
     from factalign.extraction import load_extractor
 
     found = []
@@ -64,7 +65,8 @@ def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
             metrics = extraction_agreement(
                 facts, own, threshold=audit.match_threshold, resamples=audit.resamples, seed=seed
             )
-            found.append({"set": file.name, "extractor": name, "threshold": audit.match_threshold, "metrics": metrics})
+            about = {"set": file.name, "extractor": name, "threshold": audit.match_threshold}
+            found.append({**about, "metrics": estimates_to_json(metrics)})
     return found
 
 

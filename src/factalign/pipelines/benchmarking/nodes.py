@@ -7,20 +7,30 @@ from plotly.graph_objects import Figure
 
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
-SIDES = ("first_", "last_")
+
+def hand_over(seed: int, **tables: pd.DataFrame) -> dict[str, Any]:
+    """What the report needs of one model's benchmark: metrics, how common its claims are, answers to show.
+
+    Args:
+        tables: Those of `analysis.benchmark_result`, by name.
+    """
+    from factalign.analysis import benchmark_result
+
+    return benchmark_result(**tables, seed=seed).to_json()
 
 
 def compare(
-    benchmark_prompts: pd.DataFrame,
-    evaluation: EvaluationConfig,
-    benchmark: BenchmarkConfig,
-    seed: int,
-    **scores: pd.DataFrame,
+    evaluation: EvaluationConfig, benchmark: BenchmarkConfig, seed: int, **results: dict[str, Any]
 ) -> dict[str, Any]:
-    """Metrics of every policy with intervals, and the paired differences to the base."""
-    from factalign.analysis import build_summary
+    """Metrics of every policy with intervals, and the paired differences to the base.
 
-    return build_summary(scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
+    Args:
+        results: What the benchmark of each policy handed over.
+    """
+    from factalign.analysis import BenchmarkResult, build_summary
+
+    metrics = {model: BenchmarkResult.from_json(result).metrics for model, result in results.items()}
+    return build_summary(metrics, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
 
 
 def plot(summary: dict[str, Any]) -> Figure:
@@ -30,29 +40,19 @@ def plot(summary: dict[str, Any]) -> Figure:
     return metrics_figure(summary)
 
 
-def write_report(
-    summary: dict[str, Any],
-    figure: Figure,
-    benchmark_prompts: pd.DataFrame,
-    seed: int,
-    **tables: pd.DataFrame,
-) -> str:
+def write_report(summary: dict[str, Any], figure: Figure, base: dict[str, Any], last: dict[str, Any]) -> str:
     """One HTML page: the table, the figure, what drifted, and answers before and after.
 
     Args:
-        tables: `first_{table}` of the base and `last_{table}` of the newest policy, for the tables named below.
+        base: What the benchmark of the base handed over.
+        last: What that of the newest policy did.
     """
-    from factalign.analysis import Answers, claim_drift, claim_shares, pick_examples, render_report
+    from factalign.analysis import BenchmarkResult, claim_drift, pair_examples, render_report
 
-    first, last = (
-        {name.removeprefix(side): tables[name] for name in tables if name.startswith(side)} for side in SIDES
-    )
-    sides = (first, last)
-    base, newest = (claim_shares(t["claims"], t["verdicts"], t["responses"], benchmark_prompts) for t in sides)
-    before, after = (Answers(t["responses"], t["response_scores"], t["sentences"], t["sentence_scores"]) for t in sides)
+    before, after = BenchmarkResult.from_json(base), BenchmarkResult.from_json(last)
     return render_report(
         summary,
         figures={"Metrics": figure},
-        drift=claim_drift(base, newest),
-        examples=pick_examples(benchmark_prompts, before, after, seed=seed),
+        drift=claim_drift(before.claim_shares, after.claim_shares),
+        examples=pair_examples(before, after),
     )

@@ -4,7 +4,9 @@ from kedro.pipeline import Node, Pipeline
 
 from factalign.pipelines import evaluation, sampling
 
-from .nodes import compare, plot, write_report
+from .nodes import compare, hand_over, plot, write_report
+
+TABLES = ("prompts", "responses", "sentences", "claims", "verdicts", "sentence_scores")
 
 
 def create_pipeline(model: str) -> Pipeline:
@@ -13,6 +15,12 @@ def create_pipeline(model: str) -> Pipeline:
         [
             sampling.create_pipeline("params:benchmark_sampling"),
             evaluation.create_pipeline(),
+            Node(
+                hand_over,
+                inputs={"seed": "params:seed", "scores": "response_scores", **{table: table for table in TABLES}},
+                outputs="result",
+                name="hand_over",
+            ),
         ],
         namespace=f"{model}.benchmark",
         inputs={
@@ -36,22 +44,16 @@ def create_pipeline(model: str) -> Pipeline:
 
 def create_report(report: str, models: list[str]) -> Pipeline:
     """Compare the benchmarks of `models`, the first of which is the base, in the namespace `report`."""
-    scores = {f"{model}_scores": f"{model}.benchmark.response_scores" for model in models}
-    examples = {
-        f"{side}_{table}": f"{model}.benchmark.{table}"
-        for side, model in (("first", models[0]), ("last", models[-1]))
-        for table in ("responses", "response_scores", "sentences", "sentence_scores", "claims", "verdicts")
-    }
+    results = {model: f"{model}.benchmark.result" for model in models}
     return Pipeline(
         [
             Node(
                 compare,
                 inputs={
-                    "benchmark_prompts": "benchmark_prompts",
                     "evaluation": "params:evaluation",
                     "benchmark": "params:benchmark",
                     "seed": "params:seed",
-                    **dict(zip(models, scores, strict=True)),
+                    **results,
                 },
                 outputs="summary",
                 name="compare",
@@ -62,16 +64,15 @@ def create_report(report: str, models: list[str]) -> Pipeline:
                 inputs={
                     "summary": "summary",
                     "figure": "figure",
-                    "benchmark_prompts": "benchmark_prompts",
-                    "seed": "params:seed",
-                    **{name: name for name in examples},
+                    "base": results[models[0]],
+                    "last": results[models[-1]],
                 },
                 outputs="html",
                 name="write_report",
             ),
         ],
         namespace=report,
-        inputs={"benchmark_prompts": "benchmark_prompts", **scores, **examples},
-        parameters={name: name for name in ("params:evaluation", "params:benchmark", "params:seed")},
+        inputs=set(results.values()),
+        parameters={"params:evaluation", "params:benchmark", "params:seed"},
         tags=["benchmarking", "report"],
     )

@@ -30,19 +30,14 @@ def report(
     """The means with intervals, and the page.
 
     Args:
-        tables: The other tables of `factuality.Evaluation`, by name.
+        tables: The other tables of `evaluation.Evaluation`, by name.
     """
+    from factalign.base.estimates import Estimate
     from factalign.evaluation import Evaluation, warn_of_topics
 
     warn_of_topics(tables["claims"], tables["evidence"], tables["responses"], tables["prompts"])
     result = Evaluation(passages=pd.concat([passages, found_passages]), k=evaluation.k, **tables)
     summary = result.summary(gamma=evaluate.gamma, seed=seed, resamples=evaluate.resamples)
     for name, estimate in summary["metrics"].items():
-        logger.info("%-18s %s", name, _shown(estimate))
+        logger.info("%-18s %s", name, Estimate.from_json(estimate).text())
     return summary, result.html(summary)
-
-
-def _shown(estimate: dict[str, float | None]) -> str:
-    if estimate["value"] is None:
-        return "–"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
