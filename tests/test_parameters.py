@@ -58,14 +58,21 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, folder, none, table"),
-        (("retriever", "name"), "unknown retriever 'x'; valid names: bm25"),
-        (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, llm, sentence"),
-        (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: "),
-        (("sampling", "engine"), "unknown engine 'x'; valid names: openai, transformers, vllm"),
-        (("audit", "verifiers", 0, "name"), "unknown verifier 'x'; valid names: "),
-        (("audit", "extractors", 0), "unknown claim extractor 'x'; valid names: "),
-        (("audit", "claims", 0, "kind"), "unknown kind of labelled claims 'x'; valid names: claims, factbook"),
+        (("corpus", "name"), "corpus: unknown corpus 'x'; valid names: factbook, folder, none, table"),
+        (("retriever", "name"), "retriever.name: unknown retriever 'x'; valid names: bm25"),
+        (
+            ("evaluation", "extractor"),
+            "evaluation.extractor: unknown claim extractor 'x'; valid names: clause, llm, sentence",
+        ),
+        (("evaluation", "verifier", "name"), "evaluation.verifier: unknown verifier 'x'; valid names: "),
+        (("evaluation", "verifier"), "evaluation.verifier: unknown verifier 'x'; valid names: "),
+        (("sampling", "engine"), "sampling: unknown engine 'x'; valid names: openai, transformers, vllm"),
+        (("audit", "verifiers", 0, "name"), "audit.verifiers.0: unknown verifier 'x'; valid names: "),
+        (("audit", "extractors", 0), "audit.extractors.0: unknown claim extractor 'x'; valid names: "),
+        (
+            ("audit", "claims", 0, "kind"),
+            "audit.claims.0.kind: unknown kind of labelled claims 'x'; valid names: claims,",
+        ),
         (("training", "accelerate_config"), "training.accelerate_config: no file x"),
     ],
 )
@@ -80,12 +87,24 @@ def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, k
         check_parameters(wrong)
 
 
-def test_a_claim_extractor_is_a_name_or_a_name_with_options(parameters):
+@pytest.mark.parametrize(
+    ("keys", "name", "options"),
+    [
+        (("corpus",), "table", {"path": "corpus.jsonl"}),
+        (("retriever",), "dense", {"model": "m"}),
+        (("evaluation", "extractor"), "sentence", {"chat": {"model": "m"}}),
+        (("evaluation", "verifier"), "entailment", {"chat": {"model": "m"}}),
+    ],
+)
+def test_a_choice_is_a_name_or_a_name_with_options(parameters, keys, name, options):
     changed = deepcopy(parameters)
-    changed["evaluation"]["extractor"] = "sentence"
-    assert check_parameters(changed).evaluation.extractor.name == "sentence"
-    changed["evaluation"]["extractor"] = {"name": "llm", "options": {"chat": {"model": "m"}}}
-    assert check_parameters(changed).evaluation.extractor.options == {"chat": {"model": "m"}}
+    *outer, last = keys
+    holder = changed[outer[0]] if outer else changed
+    for choice in (name, {"name": name, "options": options}):
+        holder[last] = choice
+        checked = check_parameters(changed)
+        chosen = getattr(getattr(checked, outer[0]) if outer else checked, last)
+        assert (chosen.name, chosen.options) == (name, {} if choice == name else options)
 
 
 def test_the_number_of_iterations_is_set_in_the_environment(parameters):

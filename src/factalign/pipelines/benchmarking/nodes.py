@@ -1,10 +1,10 @@
 """Nodes of the benchmarking pipeline."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import pandas as pd
-from plotly.graph_objects import Figure
-
+from factalign.base.heavy import pd, plotly
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
 SIDES = ("first_", "last_")
@@ -23,7 +23,7 @@ def compare(
     return build_summary(scores, benchmark_prompts, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
 
 
-def plot(summary: dict[str, Any]) -> Figure:
+def plot(summary: dict[str, Any]) -> plotly.graph_objects.Figure:
     """The metrics over the iterations."""
     from factalign.analysis import metrics_figure
 
@@ -32,7 +32,7 @@ def plot(summary: dict[str, Any]) -> Figure:
 
 def write_report(
     summary: dict[str, Any],
-    figure: Figure,
+    figure: plotly.graph_objects.Figure,
     benchmark_prompts: pd.DataFrame,
     seed: int,
     **tables: pd.DataFrame,
