@@ -56,34 +56,36 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("keys", "where", "message"),
     [
-        (("corpus", "name"), "corpus: unknown corpus 'x'; valid names: factbook, folder, none, table"),
-        (("retriever", "name"), "retriever.name: unknown retriever 'x'; valid names: bm25"),
+        (("corpus", "name"), "corpus", "unknown corpus 'x'; valid names: factbook, folder, none, table"),
+        (("retriever", "name"), "retriever.name", "unknown retriever 'x'; valid names: bm25"),
         (
             ("evaluation", "extractor"),
-            "evaluation.extractor: unknown claim extractor 'x'; valid names: clause, llm, sentence",
+            "evaluation.extractor",
+            "unknown claim extractor 'x'; valid names: clause, llm, sentence",
         ),
-        (("evaluation", "verifier", "name"), "evaluation.verifier: unknown verifier 'x'; valid names: "),
-        (("evaluation", "verifier"), "evaluation.verifier: unknown verifier 'x'; valid names: "),
-        (("sampling", "engine"), "sampling: unknown engine 'x'; valid names: openai, transformers, vllm"),
-        (("audit", "verifiers", 0, "name"), "audit.verifiers.0: unknown verifier 'x'; valid names: "),
-        (("audit", "extractors", 0), "audit.extractors.0: unknown claim extractor 'x'; valid names: "),
+        (("evaluation", "verifier", "name"), "evaluation.verifier", "unknown verifier 'x'; valid names: "),
+        (("evaluation", "verifier"), "evaluation.verifier", "unknown verifier 'x'; valid names: "),
+        (("sampling", "engine"), "sampling", "unknown engine 'x'; valid names: openai, transformers, vllm"),
+        (("audit", "verifiers", 0, "name"), "audit.verifiers.0", "unknown verifier 'x'; valid names: "),
+        (("audit", "extractors", 0), "audit.extractors.0", "unknown claim extractor 'x'; valid names: "),
         (
             ("audit", "claims", 0, "kind"),
-            "audit.claims.0.kind: unknown kind of labelled claims 'x'; valid names: claims,",
+            "audit.claims.0.kind",
+            "unknown kind of labelled claims 'x'; valid names: claims, factbook",
         ),
-        (("training", "accelerate_config"), "training.accelerate_config: no file x"),
+        (("training", "accelerate_config"), "training.accelerate_config", "no file x"),
     ],
 )
-def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, message):
+def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, where, message):
     wrong = deepcopy(parameters)
     wrong["audit"] |= {"claims": [{"name": "mine", "path": "mine.jsonl"}], "verifiers": [{"name": "lexical"}]}
     inner = wrong
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = "x"
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(f"{where}: {message}")):
         check_parameters(wrong)
 
 
