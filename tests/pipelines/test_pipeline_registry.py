@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,27 @@ def test_every_table_of_the_catalog_is_validated(catalog):
         if type(catalog.get(name)).__name__ == "TableDataset" and name not in catalog.validator_specs
     }
     assert not unchecked
+
+
+def test_the_default_pipeline_is_a_handful_of_boxes(catalog):
+    boxes = {(node.namespace or node.name).split(".")[0] for node in pipelines["iterate"].nodes}
+    assert boxes == {"knowledge", "base", "iter_1", "iter_2", "report_2"}
+
+
+def test_layers_have_an_order(catalog):
+    """Kedro-Viz shows no layers at all if one comes both before and after another."""
+    after: dict[str, set[str]] = {}
+    above: dict[str, set[str]] = {}  # the layers that a dataset depends on, its own included
+    for node in pipelines["iterate"].nodes:  # in the order of a run
+        inputs = set().union(*(above.get(name, set()) for name in node.inputs))
+        for name in node.outputs:
+            layer = catalog.get(name).metadata["kedro-viz"]["layer"]
+            after.setdefault(layer, set()).update(inputs - {layer})
+            above[name] = inputs | {layer}
+    order = list(TopologicalSorter(after).static_order())
+    for first in ("knowledge", "base"):  # neither needs the other
+        stages = [first, "iter_1", "iter_2", "report"]
+        assert [layer for layer in order if layer in stages] == stages
 
 
 HEAVY = ("torch", "transformers", "bm25s", "nltk", "scipy", "pandas", "pandera", "plotly", "numpy", "pyarrow")
