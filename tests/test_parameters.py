@@ -56,27 +56,36 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("keys", "where", "message"),
     [
-        (("corpus", "name"), "unknown corpus 'x'; valid names: factbook, folder, none, table"),
-        (("retriever", "name"), "unknown retriever 'x'; valid names: bm25"),
-        (("evaluation", "extractor"), "unknown claim extractor 'x'; valid names: clause, llm, sentence"),
-        (("evaluation", "verifier", "name"), "unknown verifier 'x'; valid names: "),
-        (("sampling", "engine"), "unknown engine 'x'; valid names: openai, transformers, vllm"),
-        (("audit", "verifiers", 0, "name"), "unknown verifier 'x'; valid names: "),
-        (("audit", "extractors", 0), "unknown claim extractor 'x'; valid names: "),
-        (("audit", "claims", 0, "kind"), "unknown kind of labelled claims 'x'; valid names: claims, factbook"),
-        (("training", "accelerate_config"), "training.accelerate_config: no file x"),
+        (("corpus", "name"), "corpus", "unknown corpus 'x'; valid names: factbook, folder, none, table"),
+        (("retriever", "name"), "retriever.name", "unknown retriever 'x'; valid names: bm25"),
+        (
+            ("evaluation", "extractor"),
+            "evaluation.extractor",
+            "unknown claim extractor 'x'; valid names: clause, llm, sentence",
+        ),
+        (("evaluation", "verifier", "name"), "evaluation.verifier", "unknown verifier 'x'; valid names: "),
+        (("evaluation", "verifier"), "evaluation.verifier", "unknown verifier 'x'; valid names: "),
+        (("sampling", "engine"), "sampling", "unknown engine 'x'; valid names: openai, transformers, vllm"),
+        (("audit", "verifiers", 0, "name"), "audit.verifiers.0", "unknown verifier 'x'; valid names: "),
+        (("audit", "extractors", 0), "audit.extractors.0", "unknown claim extractor 'x'; valid names: "),
+        (
+            ("audit", "claims", 0, "kind"),
+            "audit.claims.0.kind",
+            "unknown kind of labelled claims 'x'; valid names: claims, factbook",
+        ),
+        (("training", "accelerate_config"), "training.accelerate_config", "no file x"),
     ],
 )
-def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, message):
+def test_an_unknown_name_lists_the_valid_ones_before_anything_runs(parameters, keys, where, message):
     wrong = deepcopy(parameters)
     wrong["audit"] |= {"claims": [{"name": "mine", "path": "mine.jsonl"}], "verifiers": [{"name": "lexical"}]}
     inner = wrong
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = "x"
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(f"{where}: {message}")):
         check_parameters(wrong)
 
 
@@ -89,12 +98,24 @@ def test_the_engine_is_a_name_or_a_name_with_options(parameters):
         check_parameters(changed)
 
 
-def test_a_claim_extractor_is_a_name_or_a_name_with_options(parameters):
+@pytest.mark.parametrize(
+    ("keys", "name", "options"),
+    [
+        (("corpus",), "table", {"path": "corpus.jsonl"}),
+        (("retriever",), "dense", {"model": "m"}),
+        (("evaluation", "extractor"), "sentence", {"chat": {"model": "m"}}),
+        (("evaluation", "verifier"), "entailment", {"chat": {"model": "m"}}),
+    ],
+)
+def test_a_choice_is_a_name_or_a_name_with_options(parameters, keys, name, options):
     changed = deepcopy(parameters)
-    changed["evaluation"]["extractor"] = "sentence"
-    assert check_parameters(changed).evaluation.extractor.name == "sentence"
-    changed["evaluation"]["extractor"] = {"name": "llm", "options": {"chat": {"model": "m"}}}
-    assert check_parameters(changed).evaluation.extractor.options == {"chat": {"model": "m"}}
+    *outer, last = keys
+    holder = changed[outer[0]] if outer else changed
+    for choice in (name, {"name": name, "options": options}):
+        holder[last] = choice
+        checked = check_parameters(changed)
+        chosen = getattr(getattr(checked, outer[0]) if outer else checked, last)
+        assert (chosen.name, chosen.options) == (name, {} if choice == name else options)
 
 
 def test_the_number_of_iterations_is_set_in_the_environment(parameters):

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from factalign import audit, corpora, extraction, generation, retrieval, verifiers
+from factalign.base.registry import Choice
 from factalign.corpora import PromptConfig
 from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
@@ -23,15 +25,19 @@ class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Choice(_Parameters):
-    """One of the things that are chosen by name, and the options it is built with."""
+# Names are looked up where they are written, so that the error names the key. The registries are imported by then only.
+CorpusChoice = Annotated[Choice, AfterValidator(lambda choice: corpora.CORPORA.check(choice))]
+ExtractorChoice = Annotated[Choice, AfterValidator(lambda choice: extraction.EXTRACTORS.check(choice))]
+VerifierChoice = Annotated[Choice, AfterValidator(lambda choice: verifiers.VERIFIERS.check(choice))]
+LabelledKind = Annotated[str, AfterValidator(lambda kind: audit.LABELLED.check(kind))]
 
-    name: str
-    options: dict[str, Any] = {}
+
+def _check_engine(sampling: SamplingConfig) -> SamplingConfig:
+    generation.ENGINES.check(sampling.engine)
+    return sampling
 
 
-# A name alone stands for a choice without options.
-NamedChoice = Annotated[Choice, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
+CheckedSampling = Annotated[SamplingConfig, AfterValidator(_check_engine)]
 
 
 class PolicySource(_Parameters):
@@ -60,17 +66,22 @@ class RetrieverConfig(Choice):
 
     passages_per_claim: Annotated[int, Field(ge=1)] = 20
 
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return retrieval.RETRIEVERS.check(name)
+
 
 class EvaluationConfig(_Parameters):
     """How a response is assessed. `k` is the K of F1@K: the number of supported claims that counts as complete."""
 
-    extractor: NamedChoice = Choice(name="clause")
-    verifier: Choice = Choice(name="lexical")
+    extractor: ExtractorChoice = Choice(name="clause")
+    verifier: VerifierChoice = Choice(name="lexical")
     k: Annotated[int, Field(ge=1)] = 4
 
 
-class EvaluateConfig(_Parameters):
-    """Responses to evaluate: a file (`factuality.read_responses` says of what), and how they are summed up.
+class EvaluateFileConfig(_Parameters):
+    """Responses to evaluate: a file (`evaluation.read_responses` says of what), and how they are summed up.
 
     `gamma` is the number of facts below which `factscore` pays for brevity, null for no penalty.
     """
@@ -88,9 +99,9 @@ class NamedFile(_Parameters):
 
 
 class LabelledSet(NamedFile):
-    """A file of labelled claims, and of which kind it is (`factuality.load_labelled`)."""
+    """A file of labelled claims, and of which kind it is (`audit.load_labelled`)."""
 
-    kind: str = "claims"
+    kind: LabelledKind = "claims"
 
 
 class AuditConfig(_Parameters):
@@ -108,9 +119,9 @@ class AuditConfig(_Parameters):
     """
 
     claims: tuple[LabelledSet, ...] = ()
-    verifiers: tuple[Choice, ...] = ()
+    verifiers: tuple[VerifierChoice, ...] = ()
     facts: tuple[NamedFile, ...] = ()
-    extractors: tuple[NamedChoice, ...] = (Choice(name="sentence"), Choice(name="clause"))
+    extractors: tuple[ExtractorChoice, ...] = (Choice(name="sentence"), Choice(name="clause"))
     match_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     resamples: Annotated[int, Field(ge=100)] = 2000
     required: bool = False
@@ -130,6 +141,14 @@ class TrainingConfig(_Parameters):
     accelerate_config: Path
     fkto: FKTOConfig = FKTOConfig()
 
+    @field_validator("accelerate_config")
+    @classmethod
+    def _is_there(cls, profile: Path) -> Path:
+        if not profile.is_file():
+            valid = sorted(str(path) for path in profile.parent.glob("*.yaml"))
+            raise ValueError(f"no file {profile}; valid: {', '.join(valid) or 'none there'}")
+        return profile
+
 
 class Parameters(_Parameters):
     """Everything that `parameters.yml` may hold."""
@@ -138,17 +157,17 @@ class Parameters(_Parameters):
     iterations: int
     staging_dir: str
     policy: PolicySource
-    corpus: Choice
+    corpus: CorpusChoice
     prompts: PromptConfig
     retriever: RetrieverConfig
-    sampling: SamplingConfig
+    sampling: CheckedSampling
     evaluation: EvaluationConfig
-    evaluate: EvaluateConfig
+    evaluate_file: EvaluateFileConfig
     audit: AuditConfig
     distillation: DistillationConfig
     preference: PreferenceConfig
     training: TrainingConfig
-    benchmark_sampling: SamplingConfig
+    benchmark_sampling: CheckedSampling
     benchmark: BenchmarkConfig
 
 
@@ -156,43 +175,15 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     """Check all parameters of a run.
 
     Raises:
-        ValueError: A key is unknown or a value is not valid; one line names each key and what is wrong with it. So is
-            a name that no registry holds, and an accelerate profile that does not exist.
+        ValueError: A key is unknown or a value is not valid, such as a name that no registry holds or an accelerate
+            profile that does not exist; one line names each key and what is wrong with it.
     """
     raw = {key: _plain(value) for key, value in parameters.items()}
     try:
-        checked = Parameters.model_validate(raw)
+        return Parameters.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors(include_url=False)]
         raise ValueError("invalid parameters in conf/:\n" + "\n".join(lines)) from None
-    _check_names(checked)
-    return checked
-
-
-def _check_names(parameters: Parameters) -> None:
-    from factalign.audit import LABELLED
-    from factalign.corpora import CORPORA
-    from factalign.extraction import EXTRACTORS
-    from factalign.generation import ENGINES
-    from factalign.retrieval import RETRIEVERS
-    from factalign.verifiers import VERIFIERS
-
-    CORPORA.check(parameters.corpus.name)
-    RETRIEVERS.check(parameters.retriever.name)
-    EXTRACTORS.check(parameters.evaluation.extractor.name)
-    VERIFIERS.check(parameters.evaluation.verifier.name)
-    for labelled in parameters.audit.claims:
-        LABELLED.check(labelled.kind)
-    for verifier in parameters.audit.verifiers:
-        VERIFIERS.check(verifier.name)
-    for extractor in parameters.audit.extractors:
-        EXTRACTORS.check(extractor.name)
-    ENGINES.check(parameters.sampling.engine)
-    ENGINES.check(parameters.benchmark_sampling.engine)
-    profile = parameters.training.accelerate_config
-    if not profile.is_file():
-        valid = sorted(str(path) for path in profile.parent.glob("*.yaml"))
-        raise ValueError(f"training.accelerate_config: no file {profile}; valid: {', '.join(valid) or 'none there'}")
 
 
 def _plain(value: Any) -> Any:
@@ -206,7 +197,7 @@ def _plain(value: Any) -> Any:
 def _explain(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"  {key}: {error['msg']} (got {error['input']!r})"
+        return f"  {key}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
     model: Any = Parameters
     for part in error["loc"][:-1]:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None

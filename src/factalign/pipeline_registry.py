@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from factalign.pipelines import audit, benchmarking, distillation, evaluate, iterate, knowledge, policy
+from factalign.pipelines import audit, benchmarking, distillation, evaluate_file, iterate, knowledge, policy
 from factalign.settings import ITERATIONS
 
 STANDALONE = "standalone"
@@ -22,7 +22,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "benchmarking": benchmarking.create_pipeline("base")
         + benchmarking.create_pipeline(STANDALONE)
         + benchmarking.create_report(f"report_{STANDALONE}", ["base", STANDALONE]),
-        "evaluate": evaluate.create_pipeline(),
+        "evaluate_file": evaluate_file.create_pipeline(),
         "audit": audit.create_pipeline(),
         "distillation": distillation.create_pipeline(),
         "iterate": whole,

@@ -1,4 +1,7 @@
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,44 @@ def test_a_save_that_dies_in_the_middle_leaves_nothing_that_exists(dataset, stag
     assert not dataset.exists()
     dataset.save(stage())
     assert dataset.exists()
+
+
+SAVE_AND_DIE = """
+import os, signal, shutil, sys
+from pathlib import Path
+from factalign.datasets import DirectoryDataset
+
+def or_die(act):
+    def step(*arguments, **options):
+        global calls
+        calls += 1
+        if calls == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return act(*arguments, **options)
+
+    return step
+
+calls = 0
+Path.replace = or_die(Path.replace)
+shutil.rmtree = or_die(shutil.rmtree)
+DirectoryDataset(filepath=sys.argv[1]).save(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize(("step", "kept"), [(1, "old"), (2, "old"), (3, "new")])
+@pytest.mark.parametrize("first", ["load", "exists", "save"])
+def test_a_save_killed_at_any_rename_leaves_the_old_folder_or_the_new(dataset, stage, tmp_path, step, kept, first):
+    dataset.save(stage("old"))
+    target = tmp_path / "published" / "model"
+    child = subprocess.run([sys.executable, "-c", SAVE_AND_DIE, str(target), str(stage("new")), str(step)], check=False)
+    assert child.returncode == -signal.SIGKILL
+    if first == "save":
+        dataset.save(stage("newest"))
+        kept = "newest"
+    elif first == "exists":
+        assert dataset.exists()
+    assert (Path(dataset.load()) / "sub" / "weights.bin").read_text() == kept
+    assert not (tmp_path / "published" / ".model.leaving").exists()
 
 
 def test_the_latest_complete_version_counts(stage, tmp_path):

@@ -65,6 +65,24 @@ def test_a_bad_line_is_named(dataset, tmp_path, line):
         dataset.load()
 
 
+def test_blank_lines_and_a_byte_order_mark_are_passed_over(dataset, tmp_path):
+    dataset.save(ROWS)
+    path = tmp_path / "folder" / "rows.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\ufeff\n  \n" + "\n\n".join(lines), encoding="utf-8")
+    assert dataset.load() == ROWS
+    assert dataset.preview(nrows=2)["index"] == [0, 1]
+    assert dataset.preview(nrows=2)["data"][1][0] == "1e5"
+
+
+def test_the_preview_names_a_bad_line(dataset, tmp_path):
+    dataset.save(ROWS)
+    path = tmp_path / "folder" / "rows.jsonl"
+    path.write_bytes(b"{\n" + path.read_bytes())
+    with pytest.raises(DatasetError, match=r"rows\.jsonl, line 1"):
+        dataset.preview()
+
+
 def test_the_preview_is_a_table_that_json_can_hold(dataset):
     dataset.save(ROWS * 5)
     preview = dataset.preview(nrows=3)

@@ -10,8 +10,9 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from factalign.base.registry import Choice
 from factalign.generation import SamplingConfig
-from factalign.parameters import Choice, EvaluationConfig, RetrieverConfig, TrainingConfig
+from factalign.parameters import EvaluationConfig, RetrieverConfig, TrainingConfig
 from factalign.pipelines import iterate
 from factalign.preference import PreferenceConfig
 from factalign.schemas import Passages, empty

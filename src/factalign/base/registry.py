@@ -26,6 +26,9 @@ class Choice(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
 
+C = TypeVar("C", str, Choice)
+
+
 class Registry(Generic[T]):
     """Named factories of one kind.
 
@@ -38,13 +41,14 @@ class Registry(Generic[T]):
         self.kind = kind
         self.entries = dict(entries)
 
-    def check(self, choice: str | Choice) -> None:
-        """Whether the name can be looked up; imports nothing, so a `"package.module:factory"` always passes.
+    def check(self, choice: C) -> C:
+        """`choice` itself, if its name can be looked up; imports nothing, so `"package.module:factory"` always passes.
 
         Raises:
             ValueError: The name is unknown; the message lists the valid ones.
         """
         self._target(choice if isinstance(choice, str) else choice.name)
+        return choice
 
     def build(self, choice: str | Mapping[str, Any] | Choice, **offered: Any) -> T:
         """Build what is chosen; `"package.module:factory"` of one's own works as a name too.

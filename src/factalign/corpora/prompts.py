@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from factalign.base.heavy import pd
 from factalign.base.ids import content_id
 from factalign.base.records import Record, RecordError, json_objects, read_messages
 

@@ -2,6 +2,7 @@ from .directory import DirectoryDataset
 from .figure import PlotlyDataset
 from .files import JSONDataset, TextDataset
 from .json_lines import JSONLinesDataset
+from .policy import PolicyDataset
 from .table import TableDataset
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "JSONDataset",
     "JSONLinesDataset",
     "PlotlyDataset",
+    "PolicyDataset",
     "TableDataset",
     "TextDataset",
 ]

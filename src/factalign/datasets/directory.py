@@ -21,7 +21,8 @@ class DirectoryDataset(AbstractVersionedDataset[str | Path, str]):
     """A folder on the local filesystem, published as a whole.
 
     Saving takes the path of a finished staging folder and *moves* it into place under one rename, a sentinel
-    file inside; a folder without the sentinel does not exist for the catalog. Loading gives the path of the
+    file inside; a folder without the sentinel does not exist for the catalog. Where one folder replaces another, the
+    old one waits under a hidden name, and comes back if the save is killed in between. Loading gives the path of the
     published folder.
 
     Example:
@@ -41,10 +42,11 @@ class DirectoryDataset(AbstractVersionedDataset[str | Path, str]):
 
     def load(self) -> str:
         """Path of the published folder."""
-        path = str(self._get_load_path())
-        if not _is_complete(path):
+        path = Path(self._get_load_path())
+        _put_back(path)
+        if not _is_complete(str(path)):
             raise DatasetError(f"{path} is missing or incomplete (it has no {_SENTINEL}): run the node that makes it")
-        return path
+        return str(path)
 
     def save(self, data: str | Path) -> None:
         """Move the folder `data` into place; an earlier one there is replaced."""
@@ -53,20 +55,35 @@ class DirectoryDataset(AbstractVersionedDataset[str | Path, str]):
             raise DatasetError(f"there is no folder {staging} to publish as {target}")
         if target.resolve().is_relative_to(staging.resolve()):
             raise DatasetError(f"{target} lies inside the folder {staging} that should become it")
-        arriving = temporary_sibling(target)
+        _put_back(target)
+        arriving, leaving = temporary_sibling(target), _leaving(target)
         # Across filesystems this copies, which is why the rename below is a step of its own.
         shutil.move(staging, arriving)
         (arriving / _SENTINEL).touch()
         if target.exists():
-            leaving = temporary_sibling(target)
             target.replace(leaving)
-            arriving.replace(target)
-            shutil.rmtree(leaving)
-        else:
-            arriving.replace(target)
+        arriving.replace(target)
+        shutil.rmtree(leaving, ignore_errors=True)
 
     def _exists(self) -> bool:
-        return _is_complete(str(self._get_load_path()))
+        path = Path(self._get_load_path())
+        _put_back(path)
+        return _is_complete(str(path))
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "version": self._version}
+
+
+def _leaving(target: Path) -> Path:
+    """Where the folder waits that another one replaces, until that one is in its place."""
+    return target.with_name(f".{target.name}.leaving")
+
+
+def _put_back(target: Path) -> None:
+    """Undo the first rename of a save that was killed before its second; clear up after one that was killed later."""
+    leaving = _leaving(target)
+    if leaving.exists():
+        if target.exists():
+            shutil.rmtree(leaving, ignore_errors=True)
+        else:
+            leaving.replace(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from kedro.io.core import AbstractVersionedDataset, DatasetError, Version
 from kedro_datasets._typing import TablePreview
 
+from factalign.base.records import RecordError, json_objects
 from factalign.datasets._atomic import atomic_path
 from factalign.datasets._preview import cell
 
@@ -38,13 +40,7 @@ class JSONLinesDataset(AbstractVersionedDataset[Rows, Rows]):
 
     def load(self) -> Rows:
         """All rows; an error names the path and the line."""
-        path = Path(self._get_load_path())
-        rows = []
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    rows.append(_parse(line, path, number))
-        return rows
+        return list(self._read())
 
     def save(self, data: Rows) -> None:
         """Write all rows or nothing."""
@@ -60,25 +56,19 @@ class JSONLinesDataset(AbstractVersionedDataset[Rows, Rows]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows as a table for Kedro-Viz; nested values are shown as JSON."""
-        path = Path(self._get_load_path())
-        with path.open("rb") as file:
-            rows = [_parse(line, path, number) for number, line in enumerate(islice(file, nrows), start=1)]
+        rows = list(islice(self._read(), nrows))
         columns = list(dict.fromkeys(key for row in rows for key in row))
         cells = [[cell(row.get(column)) for column in columns] for row in rows]
         return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": cells})
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        try:
+            yield from (dict(row) for row in json_objects(Path(self._get_load_path()), "rows"))
+        except RecordError as error:
+            raise DatasetError(str(error)) from error
 
     def _exists(self) -> bool:
         return Path(self._get_load_path()).is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "version": self._version}
-
-
-def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except ValueError as error:
-        raise DatasetError(f"{path}, line {number}: not valid JSON in UTF-8: {error}") from error
-    if not isinstance(row, dict):
-        raise DatasetError(f"{path}, line {number}: a line is a JSON object, not {type(row).__name__}")
-    return row

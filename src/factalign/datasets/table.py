@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.pandas import ParquetDataset
 from pandas.api.types import is_object_dtype
 
+from factalign.base.records import plain
 from factalign.datasets._atomic import AtomicSave
 from factalign.datasets._preview import cell
 
@@ -33,17 +31,9 @@ class TableDataset(AtomicSave, ParquetDataset):
     def _read(self) -> pd.DataFrame:
         table = super().load.__wrapped__(self)
         for column in filter(lambda name: is_object_dtype(table[name]), table.columns):
-            table[column] = pd.Series([_plain(value) for value in table[column]], index=table.index, dtype=object)
+            table[column] = pd.Series([plain(value) for value in table[column]], index=table.index, dtype=object)
         return table
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows for Kedro-Viz; nested values are shown as JSON."""
         return TablePreview(self._read().head(nrows).map(cell).to_dict(orient="split"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
-    return value

@@ -1,10 +1,10 @@
 """Nodes of the audit pipeline."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import pandas as pd
-from plotly.graph_objects import Figure
-
+from factalign.base.heavy import pd, plotly
 from factalign.parameters import AuditConfig, EvaluationConfig, RetrieverConfig
 
 
@@ -70,14 +70,14 @@ def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-def plot(table: dict[str, Any]) -> Figure:
+def plot(table: dict[str, Any]) -> plotly.graph_objects.Figure:
     """Reliability and confusion."""
     from factalign.analysis import audit_figure
 
     return audit_figure(table)
 
 
-def report(table: dict[str, Any], extraction: list[dict[str, Any]], figure: Figure) -> str:
+def report(table: dict[str, Any], extraction: list[dict[str, Any]], figure: plotly.graph_objects.Figure) -> str:
     """One HTML page."""
     from factalign.analysis import render_audit
 

@@ -1,10 +1,10 @@
 """Nodes of the benchmarking pipeline."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import pandas as pd
-from plotly.graph_objects import Figure
-
+from factalign.base.heavy import pd, plotly
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
 
@@ -33,14 +33,16 @@ def compare(
     return build_summary(metrics, k=evaluation.k, seed=seed, resamples=benchmark.resamples)
 
 
-def plot(summary: dict[str, Any]) -> Figure:
+def plot(summary: dict[str, Any]) -> plotly.graph_objects.Figure:
     """The metrics over the iterations."""
     from factalign.analysis import metrics_figure
 
     return metrics_figure(summary)
 
 
-def write_report(summary: dict[str, Any], figure: Figure, base: dict[str, Any], last: dict[str, Any]) -> str:
+def write_report(
+    summary: dict[str, Any], figure: plotly.graph_objects.Figure, base: dict[str, Any], last: dict[str, Any]
+) -> str:
     """One HTML page: the table, the figure, what drifted, and answers before and after.
 
     Args:

@@ -1,11 +1,12 @@
 """Nodes of the distillation pipeline."""
 
+from __future__ import annotations
+
 import logging
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
+from factalign.base.heavy import pd
 from factalign.distillation import DistillationConfig
 
 logger = logging.getLogger(__name__)

@@ -1,9 +1,10 @@
 """Nodes of the evaluation pipeline."""
 
+from __future__ import annotations
+
 import logging
 
-import pandas as pd
-
+from factalign.base.heavy import pd
 from factalign.parameters import EvaluationConfig, RetrieverConfig
 
 logger = logging.getLogger(__name__)

@@ -1,13 +1,15 @@
 """Nodes of the knowledge pipeline."""
 
+from __future__ import annotations
+
 import logging
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
+from factalign.base.heavy import pd
+from factalign.base.registry import Choice
 from factalign.corpora import PromptConfig
-from factalign.parameters import BenchmarkConfig, Choice, RetrieverConfig
+from factalign.parameters import BenchmarkConfig, RetrieverConfig
 
 logger = logging.getLogger(__name__)
 

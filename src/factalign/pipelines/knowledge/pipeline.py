@@ -29,5 +29,8 @@ def create_pipeline() -> Pipeline:
                 name="split_prompts",
             ),
         ],
+        namespace="knowledge",
+        outputs={"passages", "index", "train_prompts", "benchmark_prompts"},
+        parameters={f"params:{name}" for name in ("corpus", "retriever", "staging_dir", "prompts", "benchmark")},
         tags="knowledge",
     )

@@ -1,9 +1,10 @@
 """Nodes of the preference pipeline."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import pandas as pd
-
+from factalign.base.heavy import pd
 from factalign.preference import PreferenceConfig
 
 

@@ -1,12 +1,13 @@
 """Nodes of the training pipeline."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from plotly.graph_objects import Figure
-
+from factalign.base.heavy import plotly
 from factalign.base.ids import content_id
 from factalign.parameters import TrainingConfig
 
@@ -57,7 +58,7 @@ def describe_trained_policy(policy: dict[str, Any], checkpoint: str) -> dict[str
     return dict(handle)
 
 
-def plot(training_log: list[dict[str, Any]]) -> Figure:
+def plot(training_log: list[dict[str, Any]]) -> plotly.graph_objects.Figure:
     """Losses, rewards, margins and z0 over the steps."""
     from factalign.analysis import training_figure
 

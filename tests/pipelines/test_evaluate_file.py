@@ -1,4 +1,4 @@
-"""`kedro run --pipelines=evaluate` as a user starts it."""
+"""`kedro run --pipelines=evaluate_file` as a user starts it."""
 
 import json
 from pathlib import Path
@@ -17,19 +17,19 @@ def test_a_fresh_checkout_evaluates_any_file_in_one_command(make_project):
     project = make_project()
     path = project.root / "my.jsonl"
     path.write_text(json.dumps(ROW) + "\n" + json.dumps({**ROW, "topic": None}), encoding="utf-8")
-    result = project.kedro("run", "--pipelines=evaluate", "--params=evaluate.path=my.jsonl")
+    result = project.kedro("run", "--pipelines=evaluate_file", "--params=evaluate_file.path=my.jsonl")
     assert result.returncode == 0, result.stdout[-3000:]
-    summary = json.loads(project.newest("08_reporting/evaluate/summary.json").read_text(encoding="utf-8"))
+    summary = json.loads(project.newest("08_reporting/evaluate_file/summary.json").read_text(encoding="utf-8"))
     assert (summary["responses"], summary["prompts"]) == (2, 2)
-    verdicts = pd.read_parquet(project.newest("04_feature/evaluate/verdicts.parquet"))
+    verdicts = pd.read_parquet(project.newest("04_feature/evaluate_file/verdicts.parquet"))
     assert "supported" in set(verdicts["label"])
-    page = (project.root / "data/08_reporting/evaluate/report.html").read_text(encoding="utf-8")
+    page = (project.root / "data/08_reporting/evaluate_file/report.html").read_text(encoding="utf-8")
     assert ROW["response"] in page
-    claims = pd.read_parquet(project.newest("03_primary/evaluate/claims.parquet"))
+    claims = pd.read_parquet(project.newest("03_primary/evaluate_file/claims.parquet"))
     assert all(text.replace("&", "&amp;") in page for text in claims["text"])
 
     path.write_text(json.dumps({"prompt": "x"}), encoding="utf-8")
-    result = project.kedro("run", "--pipelines=evaluate", "--params=evaluate.path=my.jsonl")
+    result = project.kedro("run", "--pipelines=evaluate_file", "--params=evaluate_file.path=my.jsonl")
     assert result.returncode != 0
     assert "my.jsonl, line 1: needs one of the fields 'response'" in " ".join(result.stdout.split())
 

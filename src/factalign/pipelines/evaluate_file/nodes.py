@@ -1,27 +1,28 @@
-"""Nodes of the evaluate pipeline."""
+"""Nodes of the evaluate_file pipeline."""
+
+from __future__ import annotations
 
 import logging
 from typing import Any
 
-import pandas as pd
-
-from factalign.parameters import EvaluateConfig, EvaluationConfig
+from factalign.base.heavy import pd
+from factalign.parameters import EvaluateFileConfig, EvaluationConfig
 
 logger = logging.getLogger(__name__)
 
 
-def read(evaluate: EvaluateConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read(evaluate_file: EvaluateFileConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The given responses and their prompts."""
     from factalign.evaluation import read_responses
 
-    prompts, responses = read_responses(evaluate.path)
-    logger.info("%d responses to %d prompts in %s", len(responses), len(prompts), evaluate.path)
+    prompts, responses = read_responses(evaluate_file.path)
+    logger.info("%d responses to %d prompts in %s", len(responses), len(prompts), evaluate_file.path)
     return prompts, responses
 
 
 def report(
     evaluation: EvaluationConfig,
-    evaluate: EvaluateConfig,
+    evaluate_file: EvaluateFileConfig,
     seed: int,
     passages: pd.DataFrame,
     found_passages: pd.DataFrame,
@@ -37,7 +38,7 @@ def report(
 
     warn_of_topics(tables["claims"], tables["evidence"], tables["responses"], tables["prompts"])
     result = Evaluation(passages=pd.concat([passages, found_passages]), k=evaluation.k, **tables)
-    summary = result.summary(gamma=evaluate.gamma, seed=seed, resamples=evaluate.resamples)
+    summary = result.summary(gamma=evaluate_file.gamma, seed=seed, resamples=evaluate_file.resamples)
     for name, estimate in summary["metrics"].items():
         logger.info("%-18s %s", name, Estimate.from_json(estimate).text())
     return summary, result.html(summary)

@@ -1,4 +1,4 @@
-"""Evaluate: anybody's responses become verdicts, scores and a report, without any run before."""
+"""Evaluate a file: anybody's responses become verdicts, scores and a report, without any run before."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,16 +10,16 @@ TABLES = ("prompts", "responses", "sentences", "claims", "evidence", "verdicts",
 
 
 def create_pipeline() -> Pipeline:
-    """From `params:evaluate` and the corpus to `evaluate.summary`, `evaluate.report` and the tables between."""
+    """From `params:evaluate_file` and the corpus to `evaluate_file.…`: summary, report and the tables between."""
     inner = Pipeline(
         [
-            Node(read, inputs="params:evaluate", outputs=["prompts", "responses"], name="read_responses"),
+            Node(read, inputs="params:evaluate_file", outputs=["prompts", "responses"], name="read_responses"),
             evaluation.create_pipeline(),
             Node(
                 report,
                 inputs={
                     "evaluation": "params:evaluation",
-                    "evaluate": "params:evaluate",
+                    "evaluate_file": "params:evaluate_file",
                     "seed": "params:seed",
                     "passages": "passages",
                     "found_passages": "found_passages",
@@ -30,9 +30,9 @@ def create_pipeline() -> Pipeline:
                 name="report",
             ),
         ],
-        namespace="evaluate",
+        namespace="evaluate_file",
         inputs={"passages", "index"},
-        parameters={f"params:{name}" for name in ("evaluate", "evaluation", "retriever", "seed")},
-        tags="evaluate",
+        parameters={f"params:{name}" for name in ("evaluate_file", "evaluation", "retriever", "seed")},
+        tags="evaluate_file",
     )
     return knowledge.create_pipeline().to_outputs("passages", "index") + inner
