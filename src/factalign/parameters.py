@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from factalign.base.registry import Choice
 from factalign.corpora import PromptConfig
 from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
@@ -21,17 +22,6 @@ from factalign.preference import PreferenceConfig
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Choice(_Parameters):
-    """One of the things that are chosen by name, and the options it is built with."""
-
-    name: str
-    options: dict[str, Any] = {}
-
-
-# A name alone stands for a choice without options.
-NamedChoice = Annotated[Choice, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
 
 
 class PolicySource(_Parameters):
@@ -64,7 +54,7 @@ class RetrieverConfig(Choice):
 class EvaluationConfig(_Parameters):
     """How a response is assessed. `k` is the K of F1@K: the number of supported claims that counts as complete."""
 
-    extractor: NamedChoice = Choice(name="clause")
+    extractor: Choice = Choice(name="clause")
     verifier: Choice = Choice(name="lexical")
     k: Annotated[int, Field(ge=1)] = 4
 
@@ -110,7 +100,7 @@ class AuditConfig(_Parameters):
     claims: tuple[LabelledSet, ...] = ()
     verifiers: tuple[Choice, ...] = ()
     facts: tuple[NamedFile, ...] = ()
-    extractors: tuple[NamedChoice, ...] = (Choice(name="sentence"), Choice(name="clause"))
+    extractors: tuple[Choice, ...] = (Choice(name="sentence"), Choice(name="clause"))
     match_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     resamples: Annotated[int, Field(ge=100)] = 2000
     required: bool = False

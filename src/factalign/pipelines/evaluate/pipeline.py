@@ -32,7 +32,7 @@ def create_pipeline() -> Pipeline:
         ],
         namespace="evaluate",
         inputs={"passages", "index"},
-        parameters={f"params:{name}" for name in ("evaluate", "evaluation", "retriever", "seed")},
+        parameters={f"params:{name}" for name in ("corpus", "evaluate", "evaluation", "retriever", "seed")},
         tags="evaluate",
     )
     return knowledge.create_pipeline().to_outputs("passages", "index") + inner
