@@ -6,8 +6,8 @@ import pytest
 
 from factalign.analysis import format_audit
 from factalign.audit import audit_problem, audit_table, judge_labelled, load_labelled
-from factalign.corpora import load_corpus
-from factalign.retrieval import load_retriever
+from factalign.corpora import read_passages
+from factalign.retrieval import RETRIEVERS
 from factalign.verifiers import Verdict, load_verifier
 
 ROWS = [
@@ -46,7 +46,7 @@ def corpus(tmp_path):
         {"passage_id": ["p"], "title": "Freedonia", "text": "The capital of Freedonia is Glorystone."}
     )
     passages = passages.assign(field="", aliases="[]", facts="[]")
-    retriever = load_retriever("bm25")
+    retriever = RETRIEVERS.build("bm25")
     retriever.build(passages, tmp_path / "index")
     return passages, retriever
 
@@ -109,8 +109,8 @@ def test_what_is_good_enough():
 def test_lexical_agrees_with_the_labelled_claims(external_data, tmp_path, capsys):
     path = external_data / "verifier" / "factbook_claims_dev.jsonl"
     labelled = load_labelled("factbook", "factbook", str(path))
-    passages = load_corpus("factbook")
-    retriever = load_retriever("bm25")
+    passages = read_passages("factbook")
+    retriever = RETRIEVERS.build("bm25")
     retriever.build(passages, tmp_path)
     judgements = judge_labelled(labelled, [load_verifier("lexical")], passages, retriever, k=20)
     table = audit_table(labelled, judgements)

@@ -5,7 +5,7 @@ import pytest
 
 from factalign.audit import extract_by_sentence, extraction_agreement, read_facts
 from factalign.base.estimates import Estimate
-from factalign.extraction import load_extractor
+from factalign.extraction import EXTRACTORS
 
 FACTS = pd.DataFrame(
     {
@@ -86,7 +86,7 @@ def test_bad_files(tmp_path, record, message):
 def test_extractors_against_peoples_facts(external_data):
     facts = read_facts(str(external_data / "factscore" / "ChatGPT.jsonl"))
     f1 = {
-        name: extraction_agreement(facts, extract_by_sentence(facts, load_extractor(name)), resamples=200)["f1"]
+        name: extraction_agreement(facts, extract_by_sentence(facts, EXTRACTORS.build(name)), resamples=200)["f1"]
         for name in ("sentence", "clause")
     }
     drafts = extraction_agreement(facts, facts["model_facts"].tolist(), resamples=200)["f1"]

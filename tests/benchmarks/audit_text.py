@@ -18,7 +18,7 @@ import pandas as pd
 from factalign.analysis import format_audit
 from factalign.audit import audit_table, judge_labelled, load_labelled
 from factalign.distillation import DistillationConfig, distil, passages_from_evidence
-from factalign.retrieval import load_retriever
+from factalign.retrieval import RETRIEVERS
 from factalign.verifiers import load_verifier
 
 SETS = {"wice": "wice_claim_dev.jsonl", "factcheck": "factcheck_gpt_stance_dev.jsonl"}
@@ -37,7 +37,7 @@ def main() -> None:
         distil(passages, options.output, DistillationConfig(claims=options.claims, seed=options.seed))
     lexical, distilled = load_verifier("lexical"), load_verifier("distilled", path=options.output)
     verifiers = [lexical, distilled, load_verifier("ensemble", members=[lexical, distilled])]
-    retriever = load_retriever("bm25")  # every claim brings its evidence, so nothing is searched for
+    retriever = RETRIEVERS.build("bm25")  # every claim brings its evidence, so nothing is searched for
     with tempfile.TemporaryDirectory() as index:
         retriever.build(passages, index)
         judgements = judge_labelled(labelled, verifiers, passages, retriever, k=1)

@@ -37,13 +37,15 @@ def responses(names: list[str]) -> list[dict[str, str]]:
 
 def measure(name: str, options: dict[str, Any], countries: int) -> dict[str, Any]:
     """CPU-seconds of each step, and what they were spent on."""
-    from factalign.corpora import load_corpus, topics
+    from factalign.corpora import CORPORA, read_passages, topics
     from factalign.evaluation import read_responses, retrieve_evidence, score_responses, verify_claims
-    from factalign.extraction import extract_claims, split_responses
-    from factalign.retrieval import load_retriever
+    from factalign.extraction import EXTRACTORS, extract_claims, split_responses
+    from factalign.retrieval import RETRIEVERS
     from factalign.verifiers import load_verifier
 
-    passages, retriever, verifier = load_corpus("factbook"), load_retriever("bm25"), load_verifier(name, **options)
+    corpus = CORPORA.build("factbook")
+    passages, extractor = read_passages(corpus), EXTRACTORS.build("clause", aids=corpus.aids)
+    retriever, verifier = RETRIEVERS.build("bm25"), load_verifier(name, **options)
     names = topics(passages)[::3][:countries]
     seconds: dict[str, float] = {}
 
@@ -57,7 +59,7 @@ def measure(name: str, options: dict[str, Any], countries: int) -> dict[str, Any
         retriever.build(passages, folder)
         prompts, answers = timed("read", read_responses, responses(names))
         sentences = timed("sentences", split_responses, answers)
-        claims = timed("claims", extract_claims, sentences, answers, prompts)
+        claims = timed("claims", extract_claims, sentences, answers, prompts, extractor)
         evidence, _ = timed("evidence", retrieve_evidence, claims, answers, prompts, retriever, 20)
     verdicts = timed("verdicts", verify_claims, claims, evidence, passages, verifier)
     timed("scores", lambda: score_responses(answers, sentences, claims, verdicts, k=4))

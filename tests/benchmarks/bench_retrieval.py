@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from factalign.base.text import stems
-from factalign.corpora import load_corpus
-from factalign.retrieval import load_retriever
+from factalign.corpora import read_passages
+from factalign.retrieval import RETRIEVERS, open_retriever
 from tests.benchmarks.common import write
 
 PASSAGES_PER_TITLE = 50
@@ -37,7 +37,7 @@ K = 20
 
 def make_passages(number: int) -> pd.DataFrame:
     """A `schemas.Passages` table of made-up passages; a smaller one is not the beginning of a larger one."""
-    counts = Counter(word for text in load_corpus("factbook")["text"] for word in text.split())
+    counts = Counter(word for text in read_passages("factbook")["text"] for word in text.split())
     own = [word for word, _ in counts.most_common()]
     rng = np.random.default_rng(number)
     pairs = rng.integers(0, len(own), (VOCABULARY, 2)).tolist()
@@ -77,12 +77,12 @@ def measure_ours(number: int, queries: int) -> dict[str, Any]:
     result: dict[str, Any] = {"passages": number, "memory_before_build_mb": _peak_mb()}
     with tempfile.TemporaryDirectory() as folder:
         start, wall = time.process_time(), time.perf_counter()
-        load_retriever("bm25").build(passages, folder)
+        RETRIEVERS.build("bm25").build(passages, folder)
         result["build_cpu_s"], result["build_wall_s"] = time.process_time() - start, time.perf_counter() - wall
         result["peak_memory_mb"] = _peak_mb()
         result["index_mb"] = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
         start = time.process_time()
-        retriever = load_retriever("bm25", folder)
+        retriever = open_retriever("bm25", folder)
         result["load_cpu_s"] = time.process_time() - start
         peer = bm25s.BM25.load(folder, mmap=True, load_vocab=True)
         found, times = _timed(asked, lambda query, title: retriever.search([query], [None], K)[0])

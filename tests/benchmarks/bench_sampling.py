@@ -19,9 +19,10 @@ PROMPTS, SAMPLES, NEW_TOKENS = 16, 4, 48
 
 
 def conversations() -> list[list[dict[str, str]]]:
-    from factalign.corpora import PromptConfig, build_prompts, load_corpus, topics
+    from factalign.corpora import CORPORA, PromptConfig, build_prompts, read_passages, topics
 
-    prompts = build_prompts(topics(load_corpus("factbook")), PromptConfig())
+    corpus = CORPORA.build("factbook")
+    prompts = build_prompts(topics(read_passages(corpus)), PromptConfig(), corpus.prompts)
     return [[dict(message) for message in messages] for messages in prompts["messages"][:PROMPTS]]
 
 

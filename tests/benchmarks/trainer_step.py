@@ -28,9 +28,9 @@ MICRO_BATCH = 4
 def make_rows(count: int, tokenizer: Any, seed: int = 0) -> list[dict[str, Any]]:
     """Preference rows of about 115 to 375 tokens, made of sentences of the World Factbook; labels are random."""
     from factalign.base.text import split_sentences
-    from factalign.corpora import load_corpus
+    from factalign.corpora import read_passages
 
-    passages = load_corpus("factbook")
+    passages = read_passages("factbook")
     rng = random.Random(seed)
     titles = sorted(set(passages["title"]))
     rows = []

@@ -10,7 +10,7 @@ from fixtures.injections import FALSE, INJECTIONS
 
 from factalign.chat.quoting import quote
 from factalign.chat.replies import Reply, ReplyError, read_reply
-from factalign.extraction import load_extractor
+from factalign.extraction import EXTRACTORS
 from factalign.generation import ENGINES, Sampling
 from factalign.policies import convert_gguf, make_handle
 from factalign.verifiers import load_verifier
@@ -52,7 +52,7 @@ def test_a_model_that_talks_nonsense_gives_no_verdicts_and_no_claims(long_model)
     assert (row["calls"], row["failed_items"]) == (3, 2)
     assert row["input_tokens"] > 3 * 1000
     assert 0 < row["output_tokens"] <= 3 * 8
-    extractor = load_extractor("llm", chat=chat)
+    extractor = EXTRACTORS.build({"name": "llm", "options": {"chat": chat}})
     assert extractor.extract(["It is big."], ["Ghana"]) == [["Ghana: It is big."]]
 
 

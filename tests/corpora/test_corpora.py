@@ -1,9 +1,16 @@
 import json
+import sys
 
 import pandas as pd
 import pytest
 
-from factalign.corpora import Fact, Item, facts_from_json, facts_to_json, load_corpus, topics
+from factalign.corpora import CORPORA, GENERAL_AIDS, Fact, Item, facts_from_json, facts_to_json, read_passages, topics
+from factalign.corpora.factbook.wording import AIDS, PROMPTS
+from factalign.schemas import Passages, empty
+
+
+def read(name, **options):
+    return read_passages({"name": name, "options": options})
 
 
 def write(path, *rows):
@@ -13,12 +20,12 @@ def write(path, *rows):
 
 def test_json_lines_csv_and_parquet_give_the_same_passages(tmp_path):
     rows = [{"title": "007", "text": "A spy.", "field": "job"}, {"title": "Ghana 🎉", "text": "Accra, the capital"}]
-    lines = load_corpus("table", path=write(tmp_path / "a.jsonl", *rows))
+    lines = read("table", path=write(tmp_path / "a.jsonl", *rows))
     frame = pd.DataFrame(rows).fillna("")
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_parquet(tmp_path / "a.parquet")
     for suffix in ("csv", "parquet"):
-        pd.testing.assert_frame_equal(lines, load_corpus("table", path=str(tmp_path / f"a.{suffix}")))
+        pd.testing.assert_frame_equal(lines, read("table", path=str(tmp_path / f"a.{suffix}")))
     assert lines["title"].tolist() == ["007", "Ghana 🎉"]
     assert topics(lines) == ["007", "Ghana 🎉"]
 
@@ -42,23 +49,23 @@ def test_json_lines_csv_and_parquet_give_the_same_passages(tmp_path):
 def test_malformed_files_name_path_line_and_field(tmp_path, rows, message):
     path = write(tmp_path / "bad.jsonl", *rows)
     with pytest.raises(ValueError, match=message) as error:
-        load_corpus("table", path=path)
+        read("table", path=path)
     assert path in str(error.value)
 
 
 def test_unknown_names_formats_and_options(tmp_path):
     with pytest.raises(ValueError, match="valid names: factbook, folder, none, table"):
-        load_corpus("wikipedia")
+        read_passages("wikipedia")
     with pytest.raises(ValueError, match="does not accept"):
-        load_corpus("table", file="x")
+        read("table", file="x")
     with pytest.raises(ValueError, match="no such file"):
-        load_corpus("table", path=str(tmp_path / "none.jsonl"))
+        read("table", path=str(tmp_path / "none.jsonl"))
     (tmp_path / "a.xml").touch()
     with pytest.raises(ValueError, match=r"unknown format '\.xml'"):
-        load_corpus("table", path=str(tmp_path / "a.xml"))
+        read("table", path=str(tmp_path / "a.xml"))
     (tmp_path / "a.parquet").write_text("no parquet")
     with pytest.raises(ValueError, match="not a readable Parquet"):
-        load_corpus("table", path=str(tmp_path / "a.parquet"))
+        read("table", path=str(tmp_path / "a.parquet"))
 
 
 def test_text_that_is_not_utf8_names_the_line(tmp_path):
@@ -68,14 +75,14 @@ def test_text_that_is_not_utf8_names_the_line(tmp_path):
         path.write_bytes(good + "M\u00e4rz,x\n".encode("latin-1"))
         line = good.count(b"\n") + 1
         with pytest.raises(ValueError, match=rf"latin\.{suffix}, line {line}: .*UTF-8: byte 0xe4"):
-            load_corpus("table", path=str(path))
+            read("table", path=str(path))
 
 
 def test_a_csv_cell_that_is_too_long_names_the_line(tmp_path):
     path = tmp_path / "long.csv"
     path.write_text(f"title,text\na,b\nc,{'d' * 131_073}\n")
     with pytest.raises(ValueError, match=r"long\.csv, line 3: .*field larger"):
-        load_corpus("table", path=str(path))
+        read("table", path=str(path))
 
 
 def test_parquet_columns_may_be_nested(tmp_path):
@@ -86,11 +93,11 @@ def test_parquet_columns_may_be_nested(tmp_path):
     ]
     path = tmp_path / "nested.parquet"
     pd.DataFrame(rows).to_parquet(path)
-    nested = load_corpus("table", path=str(path))
+    nested = read("table", path=str(path))
     assert nested["aliases"].tolist() == ['["c", "d"]', "[]"]
     assert facts_from_json(nested["facts"][0])[0].items == (Item(("Togo",), 90.0), Item(("Mali", "ML")))
     lines = [{key: value for key, value in row.items() if value is not None} for row in rows]
-    pd.testing.assert_frame_equal(nested, load_corpus("table", path=write(tmp_path / "nested.jsonl", *lines)))
+    pd.testing.assert_frame_equal(nested, read("table", path=write(tmp_path / "nested.jsonl", *lines)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ def test_malformed_parquet_values_are_reported(tmp_path, columns, message):
     path = tmp_path / "bad.parquet"
     pd.DataFrame({"title": ["a"], **columns}).to_parquet(path)
     with pytest.raises(ValueError, match=message):
-        load_corpus("table", path=str(path))
+        read("table", path=str(path))
 
 
 def test_facts_survive_the_column():
@@ -127,6 +134,53 @@ def test_facts_survive_the_column():
 def test_a_byte_order_mark_belongs_to_no_field(tmp_path):
     (tmp_path / "excel.csv").write_bytes(b"\xef\xbb\xbftitle,text\r\nRome,A city.\r\n")
     (tmp_path / "notepad.jsonl").write_bytes(b'\xef\xbb\xbf{"title": "Rome", "text": "A city."}\r\n')
-    table = load_corpus("table", path=str(tmp_path / "excel.csv"))
+    table = read("table", path=str(tmp_path / "excel.csv"))
     assert table[["title", "text"]].values.tolist() == [["Rome", "A city."]]
-    pd.testing.assert_frame_equal(table, load_corpus("table", path=str(tmp_path / "notepad.jsonl")))
+    pd.testing.assert_frame_equal(table, read("table", path=str(tmp_path / "notepad.jsonl")))
+
+
+OWN = """
+import pandas as pd
+from factalign.corpora import GENERAL_AIDS, GENERAL_PROMPTS
+
+class Recipes:
+    prompts, aids = GENERAL_PROMPTS, GENERAL_AIDS
+
+    def __init__(self, ids):
+        self.ids = ids
+
+    def passages(self):
+        table = pd.DataFrame({"passage_id": self.ids, "title": "Soup", "text": "Boil water."})
+        return table.assign(field="", aliases="[]", facts="[]")
+
+def table(ids):
+    return Recipes(ids).passages()
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_corpus.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda name, ids: {"name": f"own_corpus:{name}", "options": {"ids": ids}}
+    sys.modules.pop("own_corpus", None)
+
+
+def test_a_corpus_of_ones_own(own):
+    assert read_passages(own("Recipes", ["a", "b"]))["passage_id"].tolist() == ["a", "b"]
+    built = CORPORA.build(own("Recipes", ["a"]))
+    assert read_passages(built)["title"].tolist() == ["Soup"]
+    with pytest.raises(ValueError, match=r"own_corpus:Recipes.*no passages"):
+        read_passages(own("Recipes", []))
+    with pytest.raises(ValueError, match=r"own_corpus:Recipes.*passage_id 'a' occurs more than once"):
+        read_passages(own("Recipes", ["a", "a"]))
+    with pytest.raises(ValueError, match=r"own_corpus:table.*a corpus has passages\(\), prompts and aids"):
+        read_passages(own("table", ["a"]))
+
+
+def test_building_a_corpus_reads_nothing_and_tells_how_to_speak_of_it():
+    factbook = CORPORA.build({"name": "factbook", "options": {"data_dir": "nowhere"}})
+    assert (factbook.prompts, factbook.aids) == (PROMPTS, AIDS)
+    for name in ("table", "folder"):
+        assert CORPORA.build({"name": name, "options": {"path": "nowhere"}}).aids == GENERAL_AIDS
+    pd.testing.assert_frame_equal(CORPORA.build("none").passages(), empty(Passages))

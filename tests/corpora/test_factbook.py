@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from factalign.corpora import facts_from_json, load_corpus, topics
+from factalign.corpora import facts_from_json, read_passages, topics
 from factalign.corpora.factbook.people import share_items
 from factalign.corpora.factbook.reader import clean_html, read_profiles
 from factalign.corpora.splitting import split_text
@@ -105,9 +105,9 @@ def test_a_malformed_profile_is_named(tmp_path):
 
 def test_an_empty_or_missing_folder_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no <region>"):
-        load_corpus("factbook", data_dir=str(tmp_path))
+        read_passages({"name": "factbook", "options": {"data_dir": str(tmp_path)}})
     with pytest.raises(ValueError, match="no such folder"):
-        load_corpus("factbook", data_dir=str(tmp_path / "missing"))
+        read_passages({"name": "factbook", "options": {"data_dir": str(tmp_path / "missing")}})
 
 
 def test_the_bundled_factbook():

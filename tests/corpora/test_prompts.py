@@ -3,7 +3,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from factalign.corpora import PromptConfig, build_prompts, read_prompts
+from factalign.corpora import GENERAL_PROMPTS, PromptConfig, build_prompts, read_prompts
+from factalign.corpora.factbook.wording import PROMPTS
 from factalign.schemas import Prompts
 
 TOPICS = [f"Country {number}" for number in range(200)]
@@ -28,12 +29,23 @@ def test_the_split_is_seeded_and_ignores_the_order_of_topics():
 
 def test_prompts_name_their_topic_with_its_article():
     config = PromptConfig(train_topics=3, dev_topics=0, test_topics=0)
-    prompts = build_prompts(["The Gambia", "Netherlands", "Ghana"], config)
+    prompts = build_prompts(["The Gambia", "Netherlands", "Ghana"], config, PROMPTS)
     for topic, messages in zip(prompts["topic"], prompts["messages"], strict=True):
         text = messages[0]["content"]
         expected = {"The Gambia": "the Gambia", "Netherlands": "the Netherlands", "Ghana": " Ghana"}[topic]
         assert expected in text
         assert "{" not in text
+
+
+def test_other_topics_are_asked_about_as_they_are_and_not_as_countries():
+    templates = [template for ways in GENERAL_PROMPTS.aspects.values() for template in ways]
+    assert all("{topic}" in template for template in templates)
+    text = " ".join(templates).lower()
+    assert not [word for word in ("countr", "geograph", "govern", "econom", "capital", "population") if word in text]
+    config = PromptConfig(train_topics=1, dev_topics=0, test_topics=0, train_prompts_per_topic=15)
+    prompts = build_prompts(["The Lord of the Rings"], config)
+    assert prompts["messages"].map(lambda messages: "The Lord of the Rings" in messages[0]["content"]).all()
+    assert prompts["prompt_id"].is_unique
 
 
 def test_bad_configurations():

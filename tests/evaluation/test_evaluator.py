@@ -7,10 +7,12 @@ import pytest
 
 from factalign import schemas
 from factalign.analysis.metrics import METRICS
-from factalign.corpora import load_corpus
+from factalign.base.registry import Choice
+from factalign.corpora import TableCorpus
 from factalign.evaluation import evaluate
-from factalign.retrieval import load_retriever
-from factalign.verifiers import load_verifier
+from factalign.extraction import EXTRACTORS
+from factalign.retrieval import RETRIEVERS
+from factalign.verifiers import VERIFIERS
 
 FACTS = {
     "Freedonia": "The capital of Freedonia is Glorystone. Freedonia exports mustard and copper.",
@@ -58,13 +60,29 @@ def test_parts_by_name_or_ready_made(corpus):
     by_name = evaluate(ROWS, corpus=corpus)
     ready = evaluate(
         pd.DataFrame(ROWS),
-        corpus=load_corpus("table", path=corpus),
-        retriever=load_retriever("bm25", k1=1.2),
-        verifier=load_verifier("lexical", coverage=0.7),
+        corpus=TableCorpus(corpus).passages(),
+        retriever=RETRIEVERS.build({"name": "bm25", "options": {"k1": 1.2}}),
+        extractor=EXTRACTORS.build("clause"),
+        verifier=VERIFIERS.build({"name": "lexical", "options": {"coverage": 0.7}}),
+    )
+    chosen = evaluate(
+        ROWS,
+        corpus={"name": "table", "options": {"path": corpus}},
+        retriever={"name": "bm25", "options": {"k1": 1.2}},
+        extractor={"name": "clause"},
+        verifier=Choice(name="lexical", options={"coverage": 0.7}),
     )
     pd.testing.assert_frame_equal(by_name.verdicts, ready.verdicts)
+    pd.testing.assert_frame_equal(by_name.verdicts, chosen.verdicts)
     with pytest.raises(ValueError, match=r"valid names: .*lexical"):
         evaluate(ROWS, corpus=corpus, verifier="lexcal")
+
+
+def test_claims_are_read_with_the_aids_of_the_corpus(corpus, factbook_dir):
+    rows = [{"prompt": "?", "response": "The country borders Eastland.", "topic": "Midland"}]
+    factbook = {"name": "factbook", "options": {"data_dir": str(factbook_dir)}}
+    assert evaluate(rows, corpus=factbook).claims["text"].tolist() == ["Midland borders Eastland"]
+    assert evaluate(rows, corpus=corpus).claims["text"].tolist() == ["Midland: The country borders Eastland"]
 
 
 def test_the_summary_by_hand(corpus):

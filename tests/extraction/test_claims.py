@@ -1,12 +1,14 @@
 import pandas as pd
 import pytest
 
+from factalign.corpora import GENERAL_AIDS, ReadingAids
+from factalign.corpora.factbook.wording import AIDS
 from factalign.extraction import EXTRACTORS, extract_claims, find_duplicates
 from factalign.schemas import Claims
 
 
-def clauses(sentence, topic="Nepal"):
-    return EXTRACTORS.load("clause").extract([sentence], [topic])[0]
+def clauses(sentence, topic="Nepal", aids=AIDS):
+    return EXTRACTORS.build("clause", aids=aids).extract([sentence], [topic])[0]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,27 @@ def test_clauses(sentence, claims):
 @pytest.mark.parametrize("sentence", ["", "🎉", ",;,;", "and and and", "a" * 50_000, ", and it is" * 4000, "\ud800"])
 def test_any_sentence_has_claims(sentence):
     for name in ("clause", "sentence"):
-        (claims,) = EXTRACTORS.load(name).extract([sentence], ["Nepal"])
+        (claims,) = EXTRACTORS.build(name).extract([sentence], ["Nepal"])
         assert claims
+
+
+def test_what_stands_for_a_topic_is_the_corpus_to_say():
+    assert clauses("The company is old and the company has offices.", topic="Acme", aids=GENERAL_AIDS) == [
+        "Acme is old",
+        "Acme has offices",
+    ]
+    assert clauses("The country is old.", aids=GENERAL_AIDS) == ["Nepal: The country is old"]
+    assert clauses("The company is old.") == ["Nepal: The company is old"]
+    budget = "It is a film with a budget of two dollars."
+    assert clauses(budget, topic="Clerks", aids=GENERAL_AIDS)[1:] == ["Clerks has a budget of two dollars"]
+    assert clauses(budget, topic="Clerks") == ["Clerks is a film with a budget of two dollars"]
+    without = "The cat came with a hat and the dog sat"
+    assert clauses(without, aids=ReadingAids()) == [f"Nepal: {without}"]
+
+
+def test_a_name_that_begins_like_a_noun_is_no_new_clause():
+    sentence = "Nepal borders the Kingdom of Bhutan and the Republic of India."
+    assert clauses(sentence) == ["Nepal borders the Kingdom of Bhutan and the Republic of India"]
 
 
 def test_no_topic_restores_nothing():
@@ -56,7 +77,7 @@ def test_no_topic_restores_nothing():
 
 
 def test_sentence_extractor_names_the_topic_once():
-    extract = EXTRACTORS.load("sentence").extract
+    extract = EXTRACTORS.build("sentence").extract
     assert extract(["It is big.", "The Gambia is small."], ["The Gambia"] * 2) == [
         ["The Gambia: It is big."],
         ["The Gambia is small."],
@@ -65,7 +86,7 @@ def test_sentence_extractor_names_the_topic_once():
 
 def test_unknown_extractor():
     with pytest.raises(ValueError, match="valid names: clause, llm, sentence"):
-        EXTRACTORS.load("x")
+        EXTRACTORS.build("x")
 
 
 def test_duplicates():

@@ -7,7 +7,7 @@ import pytest
 from fixtures.chat_server import MALFORMED, ChatServer, quoted
 
 from factalign.evaluation import score_responses, verify_claims
-from factalign.extraction import EXTRACTORS, extract_claims, load_extractor
+from factalign.extraction import EXTRACTORS, extract_claims
 from factalign.schemas import Claims, Costs
 from factalign.verifiers import load_verifier
 
@@ -28,7 +28,7 @@ def make(server, tmp_path):
             "engine": server.engine(pause=0.01),
             "cache": tmp_path / "llm.sqlite",
         }
-        return load_extractor("llm", chat=chat | options.pop("chat", {}), **options)
+        return EXTRACTORS.build({"name": "llm", "options": {"chat": chat | options.pop("chat", {}), **options}})
 
     return build
 
@@ -153,6 +153,6 @@ def test_any_sentence_can_be_asked_about(make, server, sentence):
 
 def test_options_are_checked():
     with pytest.raises(ValueError, match="sentences_per_call"):
-        load_extractor("llm", chat={"model": "m"}, sentences_per_call=0)
+        EXTRACTORS.build({"name": "llm", "options": {"chat": {"model": "m"}, "sentences_per_call": 0}})
     with pytest.raises(ValueError, match="does not accept"):
-        EXTRACTORS.load("llm")
+        EXTRACTORS.build("llm")

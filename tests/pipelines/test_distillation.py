@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from factalign.base.registry import Choice
 from factalign.datasets import DirectoryDataset
 from factalign.distillation import DistillationConfig, passages_from_evidence
 from factalign.pipelines import distillation
@@ -35,6 +36,7 @@ def test_passages_become_a_published_verifier(encoder, tmp_path):
     values = {
         "passages": passages_from_evidence(texts),
         "params:distillation": DistillationConfig(base_model=str(encoder), claims=30, held_out_claims=30),
+        "params:corpus": Choice(name="none"),
         "params:staging_dir": str(tmp_path / "staging"),
     }
     published = DirectoryDataset(filepath=str(tmp_path / "verifier"))

@@ -61,17 +61,19 @@ def run(tiny_handle, tmp_path):
     )
 
     def run(stages: list[str], **inputs: object) -> dict[str, object]:
-        from factalign.corpora import load_corpus
-        from factalign.retrieval import load_retriever
+        from factalign.corpora import read_passages
+        from factalign.retrieval import RETRIEVERS
 
-        passages = load_corpus("table", path=str(corpus))
-        load_retriever("bm25").build(passages, tmp_path / "index")
+        chosen = Choice(name="table", options={"path": str(corpus)})
+        passages = read_passages(chosen)
+        RETRIEVERS.build("bm25").build(passages, tmp_path / "index")
         values = {
             "train_prompts": prompts,
             "base.policy": tiny_handle,
             "passages": passages,
             "index": str(tmp_path / "index"),
             "params:sampling": SamplingConfig(samples_per_prompt=2, max_new_tokens=8),
+            "params:corpus": chosen,
             "params:evaluation": EvaluationConfig(verifier=Choice(name="lexical"), k=2),
             "params:retriever": RetrieverConfig(name="bm25", passages_per_claim=4),
             "params:preference": PreferenceConfig(balance=False),

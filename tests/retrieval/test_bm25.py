@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from factalign.base.text import stems
-from factalign.retrieval import load_retriever
+from factalign.retrieval import RETRIEVERS, open_retriever
 
 
 def texts(passages, hits):
@@ -13,7 +13,7 @@ def texts(passages, hits):
 
 
 def test_search_stays_within_the_topic(passages, index_dir):
-    retriever = load_retriever("bm25", index_dir)
+    retriever = open_retriever("bm25", index_dir)
     (hits,) = retriever.search(["It is bordered by Eastland"], ["Midland"], 5)
     found = texts(passages, hits)
     assert all(text.startswith("Midland. ") for text in found)
@@ -22,22 +22,22 @@ def test_search_stays_within_the_topic(passages, index_dir):
 
 
 def test_an_alias_stands_for_its_topic(index_dir):
-    retriever = load_retriever("bm25", index_dir)
+    retriever = open_retriever("bm25", index_dir)
     by_title, by_alias = retriever.search(["mining industries"] * 2, ["Midland", "republic of MIDLAND"], 3)
     assert by_title == by_alias != []
 
 
 def test_no_topic_searches_everything_and_a_strange_one_nothing(passages, index_dir):
-    retriever = load_retriever("bm25", index_dir)
+    retriever = open_retriever("bm25", index_dir)
     everywhere, nowhere, wordless = retriever.search(["Midland mining", "mining", "🎉"], [None, "Atlantis", None], 100)
     assert len({text.split(".")[0] for text in texts(passages, everywhere)}) == 3
     assert nowhere == [] == wordless
 
 
 def test_same_index_same_hits_and_built_equals_loaded(passages, tmp_path):
-    built = load_retriever("bm25")
+    built = RETRIEVERS.build("bm25")
     built.build(passages.sample(frac=1, random_state=0), tmp_path)
-    loaded = load_retriever("bm25", tmp_path)
+    loaded = open_retriever("bm25", tmp_path)
     query = ["population of two million people", "capital city"]
     assert built.search(query, [None, "Westland"], 7) == loaded.search(query, [None, "Westland"], 7)
 
@@ -48,7 +48,7 @@ def test_no_pickle_in_the_index(index_dir):
 
 def test_ties_keep_the_order_of_the_table(tmp_path, passages):
     same = passages.iloc[[0, 0, 0]].assign(passage_id=["c", "a", "b"])
-    retriever = load_retriever("bm25")
+    retriever = RETRIEVERS.build("bm25")
     retriever.build(same, tmp_path)
     (hits,) = retriever.search([same["text"].iloc[0]], [None], 3)
     assert [hit.passage_id for hit in hits] == ["c", "a", "b"]
@@ -61,7 +61,7 @@ def test_scores_are_those_of_bm25s(tmp_path):
     words = np.array([f"w{number}x" for number in range(3000)])
     texts = [" ".join(rng.choice(words, rng.integers(5, 60), p=chances / chances.sum())) for _ in range(2000)]
     table = pd.DataFrame({"passage_id": [str(n) for n in range(2000)], "title": "t", "field": "", "text": texts})
-    retriever = load_retriever("bm25")
+    retriever = RETRIEVERS.build("bm25")
     retriever.build(table.assign(aliases="[]", facts="[]"), tmp_path)
     peer = bm25s.BM25(k1=1.2, b=0.5, method="lucene")
     peer.index([stems(text) for text in texts], show_progress=False)
@@ -76,12 +76,12 @@ def test_scores_are_those_of_bm25s(tmp_path):
 
 def test_errors(tmp_path, passages, index_dir):
     with pytest.raises(ValueError, match="valid names: bm25"):
-        load_retriever("colbert")
+        RETRIEVERS.build("colbert")
     with pytest.raises(ValueError, match="no bm25 index here"):
-        load_retriever("bm25", tmp_path)
+        open_retriever("bm25", tmp_path)
     with pytest.raises(ValueError, match="call build or load first"):
-        load_retriever("bm25").search(["a"], [None], 1)
+        RETRIEVERS.build("bm25").search(["a"], [None], 1)
     with pytest.raises(ValueError, match="at least one passage"):
-        load_retriever("bm25").build(passages.iloc[:0], tmp_path)
+        RETRIEVERS.build("bm25").build(passages.iloc[:0], tmp_path)
     with pytest.raises(ValueError, match="k must be at least 1"):
-        load_retriever("bm25", index_dir).search(["a"], [None], 0)
+        open_retriever("bm25", index_dir).search(["a"], [None], 0)

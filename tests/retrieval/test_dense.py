@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from factalign.base.text import stems
-from factalign.corpora import load_corpus
-from factalign.retrieval import load_retriever
+from factalign.corpora import read_passages
+from factalign.retrieval import RETRIEVERS, open_retriever
 from factalign.retrieval.encoder import Encoder
 
 needs_minilm = pytest.mark.skipif(
@@ -94,13 +94,17 @@ def test_weights_in_pickle_are_refused(tiny_encoder, tmp_path):
         Encoder(folder)
 
 
+def dense(model, **options):
+    return {"name": "dense", "options": {"model": str(model), **options}}
+
+
 def test_search_is_exact_in_blocks(tiny_encoder, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abcdef  "), 12)) + "z" for _ in range(200)]
     table = pd.DataFrame({"passage_id": [f"p{n}" for n in range(200)], "title": [f"t{n % 3}" for n in range(200)]})
     table = table.assign(field="", text=texts, aliases='["shared"]', facts="[]")
     table.loc[table["title"] == "t1", "aliases"] = '["one", "shared"]'
-    retriever = load_retriever("dense", model=str(tiny_encoder))
+    retriever = RETRIEVERS.build(dense(tiny_encoder))
     retriever.build(table, tmp_path)
     vectors = Encoder(str(tiny_encoder)).encode(texts).astype(np.float16).astype(np.float32)
     ordered = table.sort_values("title", kind="stable")
@@ -108,7 +112,7 @@ def test_search_is_exact_in_blocks(tiny_encoder, tmp_path, monkeypatch):
     topics = [None, "t0", "T1", "one", None, None, "t2", None, "nowhere"]
     monkeypatch.setattr("factalign.retrieval.dense._ROWS_AT_ONCE", 7)
     monkeypatch.setattr("factalign.retrieval.dense._QUERIES_AT_ONCE", 2)
-    found = load_retriever("dense", tmp_path, model=str(tiny_encoder)).search(queries, topics, 9)
+    found = open_retriever(dense(tiny_encoder), tmp_path).search(queries, topics, 9)
     assert found[7] == found[8] == []
     encoded = Encoder(str(tiny_encoder)).encode(queries)
     for vector, topic, hits in list(zip(encoded, topics, found, strict=True))[:7]:
@@ -122,17 +126,17 @@ def test_search_is_exact_in_blocks(tiny_encoder, tmp_path, monkeypatch):
 
 
 def test_an_index_fits_its_settings(tiny_encoder, tmp_path, passages):
-    model = str(tiny_encoder)
+    choice = dense(tiny_encoder)
     with pytest.raises(ValueError, match="no dense index here"):
-        load_retriever("dense", tmp_path, model=model)
+        open_retriever(choice, tmp_path)
     with pytest.raises(ValueError, match="call build or load first"):
-        load_retriever("dense", model=model).search(["a"], [None], 1)
+        RETRIEVERS.build(choice).search(["a"], [None], 1)
     with pytest.raises(ValueError, match="at least one passage"):
-        load_retriever("dense", model=model).build(passages[:0], tmp_path)
-    load_retriever("dense", model=model).build(passages, tmp_path)
-    assert len(load_retriever("dense", tmp_path, model=model, dtype="bfloat16").search(["a"], [None], 3)[0]) == 3
+        RETRIEVERS.build(choice).build(passages[:0], tmp_path)
+    RETRIEVERS.build(choice).build(passages, tmp_path)
+    assert len(open_retriever(dense(tiny_encoder, dtype="bfloat16"), tmp_path).search(["a"], [None], 3)[0]) == 3
     with pytest.raises(ValueError, match=r"built with .*rebuild it"):
-        load_retriever("dense", tmp_path, model=model, passage_prefix="passage: ")
+        open_retriever(dense(tiny_encoder, passage_prefix="passage: "), tmp_path)
     assert np.load(tmp_path / "vectors.npy", mmap_mode="r").dtype == np.float16
 
 
@@ -160,13 +164,13 @@ CLAIMS = {
 
 @needs_minilm
 def test_known_passages_of_the_factbook_are_found(tmp_path):
-    corpus = load_corpus("factbook").query("title == 'Iceland'")
-    load_retriever("hybrid").build(corpus, tmp_path)
+    corpus = read_passages("factbook").query("title == 'Iceland'")
+    RETRIEVERS.build("hybrid").build(corpus, tmp_path)
     texts = corpus.set_index("passage_id")["text"]
     # The claims say it in words of their own, which is what dense retrieval is for.
     expected = {"hybrid": ("", 4), "dense": ("1-dense", 4), "bm25": ("0-bm25", 2)}
     for name, (folder, least) in expected.items():
-        found = load_retriever(name, tmp_path / folder).search(list(CLAIMS), ["Iceland"] * len(CLAIMS), 10)
+        found = open_retriever(name, tmp_path / folder).search(list(CLAIMS), ["Iceland"] * len(CLAIMS), 10)
         recalled = [
             any(set(stems(words)) <= set(stems(texts[hit.passage_id])) for hit in hits)
             for hits, words in zip(found, CLAIMS.values(), strict=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from factalign.retrieval import Hit, load_retriever
+from factalign.retrieval import RETRIEVERS, Hit, open_retriever
 from factalign.retrieval.hybrid import fuse
 
 
@@ -15,15 +15,15 @@ def test_reciprocal_rank_fusion_by_hand():
 
 
 def test_fused_rankings_are_saved_and_loaded(passages, tmp_path):
-    options = {"retrievers": [{"name": "bm25"}, {"name": "bm25", "options": {"b": 0.0}}]}
-    built = load_retriever("hybrid", **options)
+    choice = {"name": "hybrid", "options": {"retrievers": ["bm25", {"name": "bm25", "options": {"b": 0.0}}]}}
+    built = RETRIEVERS.build(choice)
     built.build(passages, tmp_path)
-    loaded = load_retriever("hybrid", tmp_path, **options)
+    loaded = open_retriever(choice, tmp_path)
     queries, topics = ["mining and fishing", "mining and fishing", "mining"], [None, "Midland", "Atlantis"]
     found = loaded.search(queries, topics, 4)
     assert found == built.search(queries, topics, 4)
     assert [len(hits) for hits in found] == [4, 4, 0]
-    single = load_retriever("bm25", tmp_path / "0-bm25").search(["mining and fishing"], ["Midland"], 1)
+    single = open_retriever("bm25", tmp_path / "0-bm25").search(["mining and fishing"], ["Midland"], 1)
     assert found[1][0].passage_id == single[0][0].passage_id
 
 
@@ -31,12 +31,12 @@ def test_fused_rankings_are_saved_and_loaded(passages, tmp_path):
     ("options", "message"),
     [
         ({"retrievers": [{"name": "bm25"}]}, "at least two"),
-        ({"retrievers": ["bm25", "dense"]}, r"is \{name: …, options: …\}, got 'bm25'"),
+        ({"retrievers": ["bm25", ["dense"]]}, r"(?s)valid dictionary or instance of Choice.*\['dense'\]"),
         ({"retrievers": [{"name": "bm25"}, {"name": "sparse"}]}, "unknown retriever 'sparse'"),
-        ({"retrievers": [{"name": "bm25"}, {"name": "bm25", "k1": 1}]}, "got {'name': 'bm25', 'k1': 1}"),
+        ({"retrievers": [{"name": "bm25"}, {"name": "bm25", "k1": 1}]}, r"(?s)k1\n.*Extra inputs are not permitted"),
         ({"depth": 0}, "k must be at least 1"),
     ],
 )
 def test_options_are_checked(options, message):
     with pytest.raises(ValueError, match=message):
-        load_retriever("hybrid", **options)
+        RETRIEVERS.build({"name": "hybrid", "options": options})

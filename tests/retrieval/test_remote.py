@@ -14,7 +14,7 @@ import pytest
 
 from factalign.base import http as base_http
 from factalign.base.http import FetchError
-from factalign.retrieval import load_retriever
+from factalign.retrieval import RETRIEVERS, open_retriever
 
 KEY = "key-0123456789"
 SNIPPETS = {
@@ -73,15 +73,19 @@ def server():
     service.server_close()
 
 
+def build(name, **options):
+    return RETRIEVERS.build({"name": name, "options": options})
+
+
 @pytest.fixture
 def http(server):
-    return lambda **options: load_retriever("http", **{"url": server.url, "pause": 0.01, "timeout": 5.0} | options)
+    return lambda **options: build("http", **{"url": server.url, "pause": 0.01, "timeout": 5.0} | options)
 
 
 @pytest.fixture
 def web(server, monkeypatch):
     monkeypatch.setenv("SERPER_API_KEY", KEY)
-    return lambda **options: load_retriever("web", **{"url": server.url, "pause": 0.01, "timeout": 5.0} | options)
+    return lambda **options: build("web", **{"url": server.url, "pause": 0.01, "timeout": 5.0} | options)
 
 
 def topk(*passages):
@@ -180,7 +184,7 @@ def test_when_nothing_is_answered_the_rest_is_not_tried(server, http):
 
 def test_nobody_listens():
     with pytest.raises(FetchError, match=r"http://127\.0\.0\.1:9/x gave no usable answer in 2 tries"):
-        load_retriever("http", url="http://127.0.0.1:9/x", attempts=2, pause=0.01).search(["a"], [None], 1)
+        build("http", url="http://127.0.0.1:9/x", attempts=2, pause=0.01).search(["a"], [None], 1)
 
 
 def test_an_answer_that_drips_in_is_given_up(server, http):
@@ -298,23 +302,23 @@ def test_redirects_are_not_followed(server, web):
 
 def test_options_are_checked(monkeypatch):
     with pytest.raises(ValueError, match="http://"):
-        load_retriever("http", url="file:///etc/passwd")
+        build("http", url="file:///etc/passwd")
     with pytest.raises(ValueError, match="its options: url, timeout, attempts, pause, concurrency"):
-        load_retriever("http", url="http://x", tmeout=3)
+        build("http", url="http://x", tmeout=3)
     monkeypatch.delenv("MY_KEY", raising=False)
     with pytest.raises(ValueError, match="environment variable MY_KEY"):
-        load_retriever("web", api_key_env="MY_KEY")
+        build("web", api_key_env="MY_KEY")
     monkeypatch.setenv("MY_KEY", "two\nlines")
     with pytest.raises(ValueError, match="environment variable MY_KEY") as caught:
-        load_retriever("web", api_key_env="MY_KEY")
+        build("web", api_key_env="MY_KEY")
     assert "lines" not in str(caught.value)
     with pytest.raises(ValueError, match="k must be at least 1"):
-        load_retriever("http", url="http://x").search(["a"], [None], 0)
+        build("http", url="http://x").search(["a"], [None], 0)
 
 
 def test_nothing_is_indexed(http, tmp_path):
     empty = pd.DataFrame(columns=["passage_id", "title", "text"])
     http().build(empty, tmp_path / "index")
-    retriever = load_retriever("http", tmp_path / "index", url="http://x")
+    retriever = open_retriever({"name": "http", "options": {"url": "http://x"}}, tmp_path / "index")
     assert isinstance(retriever.search([], [], 1), list)
     assert not list((tmp_path / "index").iterdir())

@@ -10,7 +10,7 @@ from fixtures.chat_server import ChatServer, quoted, words
 from fixtures.injections import ANSWER, EVIDENCE, FALSE, INJECTIONS, TRUE
 
 from factalign.chat.replies import Reply, ReplyError, read_reply
-from factalign.extraction import load_extractor
+from factalign.extraction import EXTRACTORS
 from factalign.verifiers import Passage, load_verifier
 from factalign.verifiers.judge.verifier import Judgement
 
@@ -90,6 +90,7 @@ def test_a_reply_quoted_with_the_right_fields_but_no_mark_is_none():
 def test_an_injection_in_a_response_makes_no_other_claims(name, server):
     chat = {"model": "m", "engine": server.engine(pause=0.01)}
     sentence = f"{FALSE[0]} {INJECTIONS[name]}"
-    claims, others = load_extractor("llm", chat=chat).extract([sentence, TRUE[0]], ["Ghana"] * 2)
+    extractor = EXTRACTORS.build({"name": "llm", "options": {"chat": chat}})
+    claims, others = extractor.extract([sentence, TRUE[0]], ["Ghana"] * 2)
     assert set().union(*map(words, claims)) <= words(sentence.replace("\ud800", "\ufffd")) | {"ghana"}
     assert others == [f"Ghana: {TRUE[0].strip('.')}"]

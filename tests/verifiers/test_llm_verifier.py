@@ -11,10 +11,10 @@ import yaml
 from fixtures.chat_server import DECORATED, MALFORMED, TRANSPORT_FAULTS, ChatServer, quoted
 
 from factalign.chat import ChatConfig, costs_of
-from factalign.extraction import load_extractor
+from factalign.extraction import EXTRACTORS
 from factalign.parameters import EvaluationConfig
 from factalign.schemas import Costs
-from factalign.verifiers import Passage, Verdict, load_verifier
+from factalign.verifiers import VERIFIERS, Passage, Verdict, load_verifier
 from factalign.verifiers.judge.verifier import LONGEST_CLAIM
 
 HASTE = {"timeout": 0.3}  # less than the server hangs
@@ -334,8 +334,9 @@ def test_the_documented_configuration_is_valid():
         assert choice.name == "llm"
         ChatConfig.model_validate(choice.options["chat"])
         without_cache = {**choice.options, "chat": {**choice.options["chat"], "cache": None}}
-        load = load_extractor if choice is evaluation.extractor else load_verifier
-        assert load("llm", **without_cache).costs(0, 0)["calls"].tolist() == [0]
+        registry = EXTRACTORS if choice is evaluation.extractor else VERIFIERS
+        built = registry.build({"name": "llm", "options": without_cache})
+        assert built.costs(0, 0)["calls"].tolist() == [0]
 
 
 def test_costs_are_on_record(make):

@@ -45,7 +45,7 @@ def load_labelled(name: str, kind: str, path: str) -> pd.DataFrame:
     Raises:
         ValueError: The file is missing, empty or malformed; the message names path, line and field.
     """
-    rows = LABELLED.load(kind, path=path)
+    rows = LABELLED.build({"name": kind, "options": {"path": path}})
     if not any(row["label"] for row in rows):
         raise ValueError(f"{path}: no labelled claims")
     for number, row in enumerate(rows):

@@ -27,6 +27,7 @@ class Choice(BaseModel):
 
 
 C = TypeVar("C", str, Choice)
+ChoiceLike = str | Mapping[str, Any] | Choice
 
 
 class Registry(Generic[T]):
@@ -50,7 +51,7 @@ class Registry(Generic[T]):
         self._target(choice if isinstance(choice, str) else choice.name)
         return choice
 
-    def build(self, choice: str | Mapping[str, Any] | Choice, **offered: Any) -> T:
+    def build(self, choice: ChoiceLike, **offered: Any) -> T:
         """Build what is chosen; `"package.module:factory"` of one's own works as a name too.
 
         Args:
@@ -80,6 +81,10 @@ class Registry(Generic[T]):
                 f"its options: {', '.join(options) or 'none'}"
             ) from error
         return factory(**{**wanted, **chosen.options})
+
+    def resolve(self, given: ChoiceLike | T, **offered: Any) -> T:
+        """`given` as it is where it was built already, else `build` of it."""
+        return self.build(given, **offered) if isinstance(given, str | Mapping | Choice) else given
 
     def load(self, name: str, **options: Any) -> T:
         """`build` of a name and its options."""

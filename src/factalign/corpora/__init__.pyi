@@ -1,17 +1,25 @@
 from .facts import Fact, Item, facts_from_json, facts_to_json
+from .general import GENERAL_AIDS, GENERAL_PROMPTS
 from .prompts import PromptConfig, build_prompts, read_prompts
-from .protocol import CORPORA
-from .table import load_corpus, topics
+from .protocol import CORPORA, Corpus, PromptTemplates, ReadingAids
+from .reading import read_passages, topics
+from .table import TableCorpus
 
 __all__ = [
     "CORPORA",
+    "GENERAL_AIDS",
+    "GENERAL_PROMPTS",
+    "Corpus",
     "Fact",
     "Item",
     "PromptConfig",
+    "PromptTemplates",
+    "ReadingAids",
+    "TableCorpus",
     "build_prompts",
     "facts_from_json",
     "facts_to_json",
-    "load_corpus",
+    "read_passages",
     "read_prompts",
     "topics",
 ]

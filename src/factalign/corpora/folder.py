@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
 from factalign.base.ids import content_id
 from factalign.base.records import text_lines
 from factalign.base.text.markdown import FENCE, HEADING, without_emphasis
+from factalign.corpora.general import GENERAL_AIDS, GENERAL_PROMPTS
+from factalign.corpora.protocol import PromptTemplates, ReadingAids
 from factalign.corpora.splitting import MAX_WORDS, named_pieces
 
 SUFFIXES = (".txt", ".md", ".markdown")
 
 
-def load_folder(path: str, max_words: int = MAX_WORDS) -> pd.DataFrame:
+@dataclass(frozen=True)
+class FolderCorpus:
     """Passages "{title}. {headings}: text" of the files below a folder; hidden ones are passed over.
 
     The title is the first heading of a Markdown file, else the name of the file; `field` is the path of headings below
@@ -24,30 +29,44 @@ def load_folder(path: str, max_words: int = MAX_WORDS) -> pd.DataFrame:
     Args:
         path: Folder with `.txt`, `.md` or `.markdown` files, in UTF-8.
         max_words: Longer sections are cut at the ends of paragraphs or sentences.
-
-    Raises:
-        ValueError: No such folder, no such file in it, no text in them, or a file that is not UTF-8 (the message names
-            path and line).
     """
-    root = Path(path)
+
+    prompts: ClassVar[PromptTemplates] = GENERAL_PROMPTS
+    aids: ClassVar[ReadingAids] = GENERAL_AIDS
+
+    path: str
+    max_words: int = MAX_WORDS
+
+    def passages(self) -> pd.DataFrame:
+        """See `Corpus.passages`.
+
+        Raises:
+            ValueError: No such folder, no such file in it, no text in them, or a file that is not UTF-8 (the message
+                names path and line).
+        """
+        files = _files(Path(self.path))
+        rows: dict[str, dict[str, str]] = {}
+        for file in files:
+            is_markdown = file.suffix.lower() != ".txt"
+            title, sections = _sections(text_lines(file), is_markdown)
+            title = title or file.stem
+            for field, text in sections:
+                for piece in named_pieces(title, field, text, self.max_words):
+                    passage_id = content_id("passage", title, field, piece)
+                    rows[passage_id] = {"passage_id": passage_id, "title": title, "field": field, "text": piece}
+        if not rows:
+            raise ValueError(f"{self.path}: no text in its {len(files)} files")
+        return pd.DataFrame(list(rows.values())).assign(aliases="[]", facts="[]")
+
+
+def _files(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise ValueError(f"{path}: no such folder")
+        raise ValueError(f"{root}: no such folder")
     files = [file for file in sorted(root.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
     files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(root).parts)]
     if not files:
-        raise ValueError(f"{path}: no file with one of the endings {', '.join(SUFFIXES)}")
-    rows: dict[str, dict[str, str]] = {}
-    for file in files:
-        is_markdown = file.suffix.lower() != ".txt"
-        title, sections = _sections(text_lines(file), is_markdown)
-        title = title or file.stem
-        for field, text in sections:
-            for piece in named_pieces(title, field, text, max_words):
-                passage_id = content_id("passage", title, field, piece)
-                rows[passage_id] = {"passage_id": passage_id, "title": title, "field": field, "text": piece}
-    if not rows:
-        raise ValueError(f"{path}: no text in its {len(files)} files")
-    return pd.DataFrame(list(rows.values())).assign(aliases="[]", facts="[]")
+        raise ValueError(f"{root}: no file with one of the endings {', '.join(SUFFIXES)}")
+    return files
 
 
 def _sections(lines: Iterable[str], is_markdown: bool) -> tuple[str, list[tuple[str, str]]]:

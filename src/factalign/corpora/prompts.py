@@ -15,35 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from factalign.base.heavy import pd
 from factalign.base.ids import content_id
 from factalign.base.records import Record, RecordError, json_objects, read_messages
+from factalign.corpora.general import GENERAL_PROMPTS
+from factalign.corpora.protocol import PromptTemplates
 
 SOURCE = "factalign-templates"
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "overview": (
-        "Could you give me a detailed overview of {topic}, with as many specific facts as you can?",
-        "I know almost nothing about {topic}. Please introduce it to me in detail.",
-        "Write an encyclopedic introduction to {topic}.",
-    ),
-    "geography": (
-        "Describe the geography of {topic}: where it lies, what it borders, its land and its climate.",
-        "Please explain in detail where {topic} is located and what its terrain and neighbors are.",
-        "What should I know about the physical geography of {topic}? Be as specific as possible.",
-    ),
-    "people": (
-        "Tell me about the people of {topic}: population, ethnic groups, languages and religions.",
-        "Who lives in {topic}? Describe its population and society in detail.",
-        "Please describe the demographics of {topic} with specific facts.",
-    ),
-    "government": (
-        "Explain how {topic} is governed: its form of government, its capital and its institutions.",
-        "Describe the political system of {topic} and the international organizations it belongs to.",
-        "What are the main facts about the government of {topic}? Please go into detail.",
-    ),
-    "economy": (
-        "Describe the economy of {topic}: its main industries, products and trade.",
-        "What does {topic} produce and export? Please give a detailed answer.",
-        "Please explain the economy of {topic} with as many specific facts as you can.",
-    ),
-}
 
 
 class PromptConfig(BaseModel):
@@ -114,7 +89,9 @@ def _read_prompt(record: Record, source: str) -> dict[str, Any]:
     }
 
 
-def build_prompts(topics: Sequence[str], config: PromptConfig) -> pd.DataFrame:
+def build_prompts(
+    topics: Sequence[str], config: PromptConfig, templates: PromptTemplates = GENERAL_PROMPTS
+) -> pd.DataFrame:
     """A `schemas.Prompts` table.
 
     A topic's place in the split depends on a hash of (split_seed, topic) alone: a topic added to the corpus moves
@@ -139,22 +116,26 @@ def build_prompts(topics: Sequence[str], config: PromptConfig) -> pd.DataFrame:
         chosen = shuffled[start : start + getattr(config, f"{split}_topics")]
         start += len(chosen)
         for position, topic in enumerate(chosen):
-            rows += _topic_prompts(topic, split, getattr(config, f"{split}_prompts_per_topic"), position, seed)
+            count = getattr(config, f"{split}_prompts_per_topic")
+            rows += _topic_prompts(topic, split, count, position, seed, templates)
     columns = ["prompt_id", "messages", "topic", "aspect", "source", "split"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _topic_prompts(topic: str, split: str, count: int, position: int, seed: int) -> list[dict[str, Any]]:
-    aspects = list(TEMPLATES)
-    limit = sum(map(len, TEMPLATES.values()))
+def _topic_prompts(
+    topic: str, split: str, count: int, position: int, seed: int, templates: PromptTemplates
+) -> list[dict[str, Any]]:
+    aspects = list(templates.aspects)
+    limit = sum(map(len, templates.aspects.values()))
     if count > limit:
         raise ValueError(f"{split}_prompts_per_topic must be at most {limit}, the number of templates, got {count}")
     rows = []
     for number in range(count):
         aspect = aspects[(position * count + number) % len(aspects)]
-        templates = TEMPLATES[aspect]
-        turn = (_hash(seed, topic, aspect) + number // len(aspects)) % len(templates)
-        messages = [{"role": "user", "content": templates[turn].format(topic=_in_sentence(topic))}]
+        ways = templates.aspects[aspect]
+        turn = (_hash(seed, topic, aspect) + number // len(aspects)) % len(ways)
+        content = ways[turn].format(topic=templates.in_sentence(topic))
+        messages = [{"role": "user", "content": content}]
         rows.append(
             {
                 "prompt_id": content_id("prompt", messages),
@@ -166,21 +147,6 @@ def _topic_prompts(topic: str, split: str, count: int, position: int, seed: int)
             }
         )
     return rows
-
-
-_WITH_ARTICLE = frozenset(
-    (
-        *("Republic", "Union", "States", "Kingdom", "Emirates", "Islands", "Holy"),
-        *("Netherlands", "Philippines", "Maldives", "Comoros", "Seychelles"),
-    )
-)
-
-
-def _in_sentence(topic: str) -> str:
-    """The topic as it stands inside a sentence, with its article."""
-    if topic.startswith("The "):
-        return f"the {topic[4:]}"
-    return f"the {topic}" if _WITH_ARTICLE & set(topic.split()) else topic
 
 
 def _hash(*parts: object) -> int:

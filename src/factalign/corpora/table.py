@@ -1,80 +1,75 @@
-"""Knowledge corpora by name, each a function that returns a table of passages."""
+"""A file of records as passages."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import pandas as pd
 
 from factalign.base.ids import content_id
 from factalign.base.records import Record, RecordError, read_records
 from factalign.corpora.facts import facts_from_json
-from factalign.corpora.folder import load_folder
-from factalign.corpora.protocol import CORPORA
+from factalign.corpora.folder import FolderCorpus
+from factalign.corpora.general import GENERAL_AIDS, GENERAL_PROMPTS
+from factalign.corpora.protocol import PromptTemplates, ReadingAids
 from factalign.corpora.splitting import MAX_WORDS, named_pieces
-from factalign.schemas import Passages, empty
 
 REQUIRED = ("title", "text")
 OPTIONAL = ("passage_id", "field", "aliases", "facts")
 
 
-def load_corpus(name: str, **options: Any) -> pd.DataFrame:
-    """The passages of the corpus `name`, validated.
-
-    Raises:
-        ValueError: Unknown name, malformed source, no passage, or a duplicate `passage_id`.
-    """
-    passages = CORPORA.load(name, **options)
-    if passages.empty and name != "none":
-        raise ValueError(f"corpus {name!r} with {options}: no passages")
-    duplicate = passages["passage_id"][passages["passage_id"].duplicated()]
-    if len(duplicate):
-        raise ValueError(f"corpus {name!r} with {options}: passage_id {duplicate.iloc[0]!r} occurs more than once")
-    return Passages.validate(passages)
-
-
-def load_nothing() -> pd.DataFrame:
-    """No passages: for retrievers that find them elsewhere."""
-    return empty(Passages)
-
-
-def load_table(path: str, max_words: int | None = None) -> pd.DataFrame:
-    """Passages of a file of records with `title`, `text` and optionally `passage_id`, `field`, `aliases`,
-    `facts`.
+@dataclass(frozen=True)
+class TableCorpus:
+    """A file of records with `title`, `text` and optionally `passage_id`, `field`, `aliases`, `facts`.
 
     Args:
         path: `.jsonl`, `.csv` or `.parquet`; a folder is read as the corpus `folder`. `aliases` is a list of names,
             `facts` a list of typed facts (`factalign.corpora.facts`): in CSV as JSON, elsewhere also as lists.
         max_words: Longer texts are cut at the ends of paragraphs or sentences, each piece with the title before it:
             for tables of whole documents. None leaves them as they are.
-
-    Raises:
-        ValueError: Unknown format, an unreadable or empty file, a missing or empty field, a duplicate `passage_id`;
-            the message names path, line and field.
     """
-    if Path(path).is_dir():
-        return load_folder(path, MAX_WORDS if max_words is None else max_words)
-    rows: list[dict[str, str]] = []
-    seen: dict[str, int] = {}
-    for record in read_records(path, "passages"):
-        record.only(REQUIRED + OPTIONAL)
-        row = {key: record.text(key) for key in REQUIRED} | {"field": record.text("field", "")}
-        row["aliases"] = _json_list(record, "aliases")
-        row["facts"] = _json_list(record, "facts")
-        given_id = record.text("passage_id", "")
-        row["passage_id"] = given_id or content_id("passage", *(row[k] for k in sorted(row)))
-        if row["passage_id"] in seen:
-            raise RecordError(
-                f"{record.where}: passage_id {row['passage_id']!r} was on line {seen[row['passage_id']]} already "
-                "(a passage without an id gets one by its content)"
-            )
-        seen[row["passage_id"]] = record.line
-        rows.extend(_pieces(row, max_words))
-    if not rows:
-        raise RecordError(f"{path}: no passages")
-    return pd.DataFrame(rows)[["passage_id", "title", "field", "text", "aliases", "facts"]]
+
+    prompts: ClassVar[PromptTemplates] = GENERAL_PROMPTS
+    aids: ClassVar[ReadingAids] = GENERAL_AIDS
+
+    path: str
+    max_words: int | None = None
+
+    def passages(self) -> pd.DataFrame:
+        """See `Corpus.passages`.
+
+        Raises:
+            ValueError: Unknown format, an unreadable or empty file, a missing or empty field, a duplicate
+                `passage_id`; the message names path, line and field.
+        """
+        if Path(self.path).is_dir():
+            return FolderCorpus(self.path, MAX_WORDS if self.max_words is None else self.max_words).passages()
+        rows: list[dict[str, str]] = []
+        seen: dict[str, int] = {}
+        for record in read_records(self.path, "passages"):
+            row = _read_row(record)
+            if row["passage_id"] in seen:
+                raise RecordError(
+                    f"{record.where}: passage_id {row['passage_id']!r} was on line {seen[row['passage_id']]} already "
+                    "(a passage without an id gets one by its content)"
+                )
+            seen[row["passage_id"]] = record.line
+            rows.extend(_pieces(row, self.max_words))
+        if not rows:
+            raise RecordError(f"{self.path}: no passages")
+        return pd.DataFrame(rows)[["passage_id", "title", "field", "text", "aliases", "facts"]]
+
+
+def _read_row(record: Record) -> dict[str, str]:
+    record.only(REQUIRED + OPTIONAL)
+    row = {key: record.text(key) for key in REQUIRED} | {"field": record.text("field", "")}
+    row["aliases"] = _json_list(record, "aliases")
+    row["facts"] = _json_list(record, "facts")
+    given_id = record.text("passage_id", "")
+    return row | {"passage_id": given_id or content_id("passage", *(row[key] for key in sorted(row)))}
 
 
 def _pieces(row: dict[str, str], max_words: int | None) -> list[dict[str, str]]:
@@ -82,14 +77,6 @@ def _pieces(row: dict[str, str], max_words: int | None) -> list[dict[str, str]]:
         return [row]
     texts = named_pieces(row["title"], row["field"], row["text"], max_words)
     return [row | {"text": text, "passage_id": f"{row['passage_id']}-{i}"} for i, text in enumerate(texts)]
-
-
-def topics(passages: pd.DataFrame) -> list[str]:
-    """Titles that prompts can ask about, sorted: those with a `topic` fact where a corpus has such, else
-    all.
-    """
-    marked = passages[passages["facts"].str.contains('"relation": "topic"', regex=False)]
-    return sorted(set((marked if len(marked) else passages)["title"]))
 
 
 def _json_list(record: Record, key: str) -> str:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from factalign.base.text import with_topic
 from factalign.distillation.perturbing import Perturber
 from factalign.distillation.rewording import reword
-from factalign.extraction.clauses import ClauseExtractor
+from factalign.extraction import ClaimExtractor
 
-_EXTRACTOR = ClauseExtractor()
 _LABELLED = (
     "{topic}: {label} {value}",
     "The {label} of {topic} is {value}",
@@ -50,8 +49,10 @@ class Statement:
         """The passage, or a window of it."""
         return " ".join(filter(None, (self.before, *self.parts, self.after)))
 
-    def claim(self, seed: float) -> str:
-        """A claim that the statement supports; the same choices for the same `seed`."""
+    def claim(self, seed: float, extractor: ClaimExtractor) -> str:
+        """A claim that the statement supports, often one of the claims of its sentence that `extractor` finds; the same
+        choices for the same `seed`.
+        """
         rng = random.Random(seed)
         if self.template:
             return with_topic(self.template.format(name=self.name), self.title)
@@ -65,7 +66,7 @@ class Statement:
             return with_topic(text, self.title)
         texts = []
         for part in self.parts:
-            clauses = _EXTRACTOR.extract([part], [self.title])[0] if rng.random() < 0.6 else [part]
+            clauses = extractor.extract([part], [self.title])[0] if rng.random() < 0.6 else [part]
             texts.append(reword(rng.choice(clauses), rng, self.title))
         return " and ".join([text.rstrip(".") for text in texts[:-1]] + texts[-1:])
 

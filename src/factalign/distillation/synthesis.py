@@ -14,12 +14,15 @@ from tqdm import tqdm
 
 from factalign.base.ids import content_id
 from factalign.base.text import stems
+from factalign.corpora import GENERAL_AIDS, ReadingAids
 from factalign.distillation.config import DistillationConfig
 from factalign.distillation.drawing import Reader, topic_of
 from factalign.distillation.perturbing import Perturber
 from factalign.distillation.restating import restatements
 from factalign.distillation.statements import Statement
-from factalign.retrieval import load_retriever
+from factalign.extraction import ClaimExtractor
+from factalign.extraction.clauses import ClauseExtractor
+from factalign.retrieval import RETRIEVERS
 from factalign.schemas import Passages, SyntheticClaims
 
 # Of 100 claims: told as it is; changed in the claim and in its evidence; in the claim alone; in the evidence
@@ -33,7 +36,9 @@ ENOUGH, ENOUGH_WITH_NUMBERS = 0.85, 0.5  # shares of a claim's words; see `may_s
 ATTEMPTS = 6  # draws per wanted claim
 
 
-def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.DataFrame:
+def synthesise_claims(
+    passages: pd.DataFrame, config: DistillationConfig, aids: ReadingAids = GENERAL_AIDS
+) -> pd.DataFrame:
     """A `schemas.SyntheticClaims` table: the same for the same passages and configuration.
 
     A sentence, labelled value or typed fact of a passage becomes a claim by rules of rewording. It is
@@ -44,11 +49,17 @@ def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.
     to claims and to evidence alike, and to both at once in claims that are supported, so that a claim alone
     does not give its label away.
 
+    Args:
+        passages: A `schemas.Passages` table.
+        config: How many claims, and the seed.
+        aids: How the corpus of the passages speaks of its topics.
+
     Raises:
         ValueError: The passages are of one topic only, or nothing in them can be claimed.
     """
     rng = random.Random(config.seed)
     reader = Reader(passages, config.window_words)
+    extractor = ClauseExtractor(aids)
     topics = sorted({topic_of(row) for row in reader.rows})
     if len(topics) < 2:
         raise ValueError("distillation needs passages about at least two topics: one part calibrates, the other trains")
@@ -58,8 +69,9 @@ def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.
     rows: list[tuple[Any, ...]] = []
     for split, wanted in (("train", config.claims), ("held_out", config.held_out_claims)):
         pool = [row for row in reader.rows if (topic_of(row) in held_out) == (split == "held_out")]
-        told = _restate(pool, wanted, reader, config, rng)
-        rows += [(*row, split) for row in (*told, *_draw(pool, wanted - len(told), reader, perturber, rng))]
+        told = _restate(pool, wanted, reader, extractor, config, rng)
+        drawn = _draw(pool, wanted - len(told), reader, extractor, perturber, rng)
+        rows += [(*row, split) for row in (*told, *drawn)]
     if not rows:
         raise ValueError("distillation: the passages hold no sentence, labelled value or fact that can be claimed")
     table = pd.DataFrame(rows, columns=["topic", "text", "label", "kind", "shown", "said", "split"])
@@ -88,7 +100,12 @@ def passages_from_evidence(
 
 
 def _draw(
-    pool: list[dict[str, Any]], wanted: int, reader: Reader, perturber: Perturber, rng: random.Random
+    pool: list[dict[str, Any]],
+    wanted: int,
+    reader: Reader,
+    extractor: ClaimExtractor,
+    perturber: Perturber,
+    rng: random.Random,
 ) -> list[tuple[Any, ...]]:
     rows: dict[tuple[str, str], tuple[Any, ...]] = {}
     with tqdm(total=wanted, desc="synthetic claims", unit="claim", mininterval=5) as bar:
@@ -96,7 +113,7 @@ def _draw(
             if len(rows) >= wanted or not pool:
                 break
             drawn = reader.draw(rng.choice(pool), rng)
-            made = _make(*drawn, perturber, rng) if drawn else None
+            made = _make(*drawn, extractor, perturber, rng) if drawn else None
             if made and (made[1], made[4]) not in rows:
                 rows[made[1], made[4]] = made
                 bar.update()
@@ -104,35 +121,42 @@ def _draw(
 
 
 def _restate(
-    pool: list[dict[str, Any]], wanted: int, reader: Reader, config: DistillationConfig, rng: random.Random
+    pool: list[dict[str, Any]],
+    wanted: int,
+    reader: Reader,
+    extractor: ClaimExtractor,
+    config: DistillationConfig,
+    rng: random.Random,
 ) -> list[tuple[Any, ...]]:
     """Claims of sentences that another passage says in other words, or only seems to say; both equally often."""
     sentences = [placed for row in pool for placed in reader.placed(row)]
     rows: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
     drawn = rng.sample(sentences, min(RESTATED_SENTENCES, len(sentences)))
     for placed, other, same in restatements(drawn, config.base_model):
-        claim = Statement(placed.topic, placed.title, (placed.text,)).claim(rng.random())
+        claim = Statement(placed.topic, placed.title, (placed.text,)).claim(rng.random(), extractor)
         label, kind = ("supported", "restated") if same else ("not_supported", "alike")
         rows[same].append((placed.topic, claim, label, kind, other.window, (placed.text,)))
     count = min(int(RESTATED * wanted / 2), *map(len, rows.values()))
     return [row for found in rows.values() for row in rng.sample(found, count)]
 
 
-def _make(statement: Statement, others: list[str], perturber: Perturber, rng: random.Random) -> tuple[Any, ...] | None:
+def _make(
+    statement: Statement, others: list[str], extractor: ClaimExtractor, perturber: Perturber, rng: random.Random
+) -> tuple[Any, ...] | None:
     """(topic, claim, label, kind, evidence, what it is made from); evidence "" is to be looked for elsewhere."""
     kind = rng.choices(KINDS, SHARES)[0]
     if kind == "removed" and statement.label:  # a value has nothing around it
         kind = "elsewhere"
     seed = rng.random()
-    claim, shown, label = statement.claim(seed), statement.evidence(), "supported"
+    claim, shown, label = statement.claim(seed, extractor), statement.evidence(), "supported"
     if kind in ("consistent", "claim", "evidence"):
         found = statement.changed(perturber, others, rng)
         if found is None:
             return None
         change, other = found
-        same = other.claim(seed) == claim  # the rewording left out what was changed
+        same = other.claim(seed, extractor) == claim  # the rewording left out what was changed
         if kind != "evidence":
-            claim = other.claim(seed)
+            claim = other.claim(seed, extractor)
         if kind != "claim":
             shown = other.evidence()
         if kind != "consistent" and not same:
@@ -152,7 +176,7 @@ def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     texts = dict(zip(windows["passage_id"], windows["text"], strict=True))
     queries, count = table["text"].tolist(), DISTRACTORS + 3
     with tempfile.TemporaryDirectory() as folder:
-        retriever = load_retriever("bm25")
+        retriever = RETRIEVERS.build("bm25")
         retriever.build(windows, folder)
         found = retriever.search(queries, table["topic"].tolist(), count)
         wanting = [number for number, shown in enumerate(table["shown"]) if not shown]

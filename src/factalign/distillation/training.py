@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
+from factalign.corpora import GENERAL_AIDS, ReadingAids
 from factalign.distillation.config import DistillationConfig
 from factalign.distillation.grounding import IGNORED, GroundingHead, grounding_targets
 from factalign.distillation.synthesis import synthesise_claims
@@ -30,13 +31,15 @@ MAX_TOKENS = 256
 LABELS = {0: "not_supported", 1: "supported"}
 
 
-def distil(passages: pd.DataFrame, output_dir: str | Path, config: DistillationConfig) -> dict[str, Any]:
-    """Make claims of `passages` (a `schemas.Passages` table) and train a verifier on them.
+def distil(
+    passages: pd.DataFrame, output_dir: str | Path, config: DistillationConfig, aids: ReadingAids = GENERAL_AIDS
+) -> dict[str, Any]:
+    """Make claims of `passages` as in `synthesise_claims` and train a verifier on them.
 
     Returns:
         What `train_verifier` does.
     """
-    return train_verifier(synthesise_claims(passages, config), output_dir, config)
+    return train_verifier(synthesise_claims(passages, config, aids), output_dir, config)
 
 
 def train_verifier(claims: pd.DataFrame, output_dir: str | Path, config: DistillationConfig) -> dict[str, Any]:

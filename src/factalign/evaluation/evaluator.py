@@ -12,19 +12,20 @@ import pandas as pd
 
 from factalign.analysis.metrics import UNITS, response_metrics
 from factalign.base.estimates import CONFIDENCE, bootstrap_mean, estimates_of, estimates_to_json, prompt_means
-from factalign.corpora import CORPORA, load_corpus
+from factalign.base.registry import ChoiceLike
+from factalign.corpora import CORPORA, GENERAL_AIDS, Corpus, ReadingAids, TableCorpus, read_passages
 from factalign.evaluation.evidence import retrieve_evidence
 from factalign.evaluation.formulas import GAMMA, factscore
 from factalign.evaluation.given import Given, read_responses
 from factalign.evaluation.scores import score_responses, score_sentences
 from factalign.evaluation.verdicts import verify_claims
 from factalign.extraction.claims import extract_claims
-from factalign.extraction.protocol import ClaimExtractor
+from factalign.extraction.protocol import EXTRACTORS, ClaimExtractor
 from factalign.extraction.sentences import split_responses
 from factalign.extraction.topics import topics_of
-from factalign.retrieval import Retriever, load_retriever
+from factalign.retrieval import RETRIEVERS, Retriever
 from factalign.schemas import Passages
-from factalign.verifiers import Verifier, load_verifier
+from factalign.verifiers import VERIFIERS, Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -86,35 +87,35 @@ class Evaluation:
 def evaluate(
     responses: Given,
     *,
-    corpus: str | pd.DataFrame = "factbook",
-    retriever: str | Retriever = "bm25",
-    extractor: str | ClaimExtractor = "clause",
-    verifier: str | Verifier = "lexical",
+    corpus: ChoiceLike | Corpus | pd.DataFrame = "factbook",
+    retriever: ChoiceLike | Retriever = "bm25",
+    extractor: ChoiceLike | ClaimExtractor = "clause",
+    verifier: ChoiceLike | Verifier = "lexical",
     k: int = 4,
     passages_per_claim: int = 20,
 ) -> Evaluation:
     """Check every claim of `responses` against `corpus`.
 
+    Each part is a name, `{"name": …, "options": …}`, a `Choice`, or what the registry's `build` made of one.
+
     Args:
         responses: Rows, a table or a file, as in `read_responses`: prompt, response, optionally topic.
-        corpus: A name of `CORPORA`, a file of records with title and text, a folder of documents, or a
+        corpus: One of `CORPORA`; or a file of records with title and text, a folder of documents, or a
             `schemas.Passages` table.
-        retriever: A name of `RETRIEVERS`, or a retriever that `load_retriever(name, **options)` made; the corpus is
-            indexed here, in a temporary folder.
-        extractor: A name of `EXTRACTORS`, or an extractor that `load_extractor(name, **options)` made.
-        verifier: A name of `VERIFIERS`, or a verifier that `load_verifier(name, **options)` made.
+        retriever: One of `RETRIEVERS`; the corpus is indexed here, in a temporary folder.
+        extractor: One of `EXTRACTORS`.
+        verifier: One of `VERIFIERS`.
         k: The K of F1@K: supported claims that count as a complete answer.
         passages_per_claim: How many passages a claim is judged against.
 
     Raises:
         ValueError: A name is unknown, a file malformed; the message says what would be valid.
     """
-    judge = load_verifier(verifier) if isinstance(verifier, str) else verifier
-    finder = load_retriever(retriever) if isinstance(retriever, str) else retriever
+    judge, finder = VERIFIERS.resolve(verifier), RETRIEVERS.resolve(retriever)
     prompts, answers = read_responses(responses)
-    passages = _load_passages(corpus)
+    passages, aids = _read_corpus(corpus)
     sentences = split_responses(answers)
-    claims = extract_claims(sentences, answers, prompts, extractor)
+    claims = extract_claims(sentences, answers, prompts, EXTRACTORS.resolve(extractor, aids=aids))
     with tempfile.TemporaryDirectory(prefix="factalign-index-") as folder:
         finder.build(passages, folder)
         evidence, found = retrieve_evidence(claims, answers, prompts, finder, passages_per_claim)
@@ -151,12 +152,13 @@ def warn_of_topics(
         )
 
 
-def _load_passages(corpus: str | pd.DataFrame) -> pd.DataFrame:
+def _read_corpus(corpus: ChoiceLike | Corpus | pd.DataFrame) -> tuple[pd.DataFrame, ReadingAids]:
     if isinstance(corpus, pd.DataFrame):
-        return Passages.validate(corpus)
-    if corpus in CORPORA.entries or not Path(corpus).exists():
-        return load_corpus(corpus)
-    return load_corpus("table", path=corpus)
+        return Passages.validate(corpus), GENERAL_AIDS
+    if isinstance(corpus, str) and corpus not in CORPORA.entries and Path(corpus).exists():
+        corpus = TableCorpus(corpus)
+    built = CORPORA.resolve(corpus)
+    return read_passages(built), built.aids
 
 
 def _with_factscore(metrics: pd.DataFrame, scores: pd.DataFrame, gamma: int | None) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 from .claims import extract_claims
 from .duplicates import find_duplicates
-from .protocol import EXTRACTORS, ClaimExtractor, ContextualExtractor, load_extractor
+from .protocol import EXTRACTORS, ClaimExtractor, ContextualExtractor
 from .sentences import split_responses
 from .topics import topics_of
 
@@ -10,7 +10,6 @@ __all__ = [
     "ContextualExtractor",
     "extract_claims",
     "find_duplicates",
-    "load_extractor",
     "split_responses",
     "topics_of",
 ]

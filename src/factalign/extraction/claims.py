@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from factalign.base.ids import content_id
+from factalign.base.registry import ChoiceLike
 from factalign.base.text import with_topic
 from factalign.extraction.duplicates import find_duplicates
-from factalign.extraction.protocol import ClaimExtractor, ContextualExtractor, load_extractor
+from factalign.extraction.protocol import EXTRACTORS, ClaimExtractor, ContextualExtractor
 from factalign.extraction.topics import topics_of
 from factalign.schemas import Claims, empty
 
@@ -26,7 +27,7 @@ def extract_claims(
     sentences: pd.DataFrame,
     responses: pd.DataFrame,
     prompts: pd.DataFrame,
-    extractor: str | ClaimExtractor = "clause",
+    extractor: ChoiceLike | ClaimExtractor = "clause",
 ) -> pd.DataFrame:
     """The `schemas.Claims` of sentences.
 
@@ -34,10 +35,10 @@ def extract_claims(
         sentences: A `schemas.Sentences` table.
         responses: Its responses.
         prompts: Their prompts; a sentence's topic is that of its prompt.
-        extractor: An extractor, or a name of `EXTRACTORS`.
+        extractor: An extractor, or the choice of one of `EXTRACTORS`.
     """
     topics = topics_of(sentences["response_id"], responses, prompts)
-    chosen = load_extractor(extractor) if isinstance(extractor, str) else extractor
+    chosen = EXTRACTORS.resolve(extractor)
     texts = sentences["text"].tolist()
     if isinstance(chosen, ContextualExtractor):
         extracted = chosen.extract_in_context(texts, topics, sentences["response_id"].tolist())

@@ -1,9 +1,12 @@
-"""Claim extractors by name: each turns sentences into atomic, self-contained claims."""
+"""Claim extractors by name: each turns sentences into atomic, self-contained claims.
+
+A factory with a parameter `aids` is handed the corpus's `ReadingAids`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from factalign.base.registry import Registry
 
@@ -35,12 +38,3 @@ EXTRACTORS: Registry[ClaimExtractor] = Registry(
         "llm": "factalign.extraction.chat_extractor:ChatExtractor",
     },
 )
-
-
-def load_extractor(name: str, **options: Any) -> ClaimExtractor:
-    """The claim extractor `name` (one of `EXTRACTORS`, or "package.module:factory").
-
-    Raises:
-        ValueError: Unknown name or options.
-    """
-    return EXTRACTORS.load(name, **options)

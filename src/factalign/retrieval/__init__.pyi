@@ -1,8 +1,8 @@
-from .protocol import RETRIEVERS, Hit, Retriever, load_retriever
+from .protocol import RETRIEVERS, Hit, Retriever, open_retriever
 
 __all__ = [
     "RETRIEVERS",
     "Hit",
     "Retriever",
-    "load_retriever",
+    "open_retriever",
 ]

@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from factalign.base.text import stems
-from factalign.retrieval.protocol import Hit, best, check_k
+from factalign.retrieval.protocol import Hit, check_k
+from factalign.retrieval.ranking import best
 from factalign.retrieval.topic_rows import TopicRows, in_topic_order, save_rows
 
 # The rows that hold a word, ascending, and its score in each.

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from factalign.retrieval.protocol import Hit, best, check_k
+from factalign.retrieval.protocol import Hit, check_k
+from factalign.retrieval.ranking import best
 from factalign.retrieval.topic_rows import TopicRows, in_topic_order, save_rows
 
 if TYPE_CHECKING:

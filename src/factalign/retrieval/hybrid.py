@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from factalign.retrieval.protocol import Hit, check_k, load_retriever
+from factalign.base.registry import Choice, ChoiceLike
+from factalign.retrieval.protocol import RETRIEVERS, Hit, check_k
 
 _RANK_OFFSET = 60  # as in the paper
-DEFAULT: tuple[Mapping[str, Any], ...] = ({"name": "bm25"}, {"name": "dense"})
 
 
 class HybridRetriever:
@@ -19,24 +18,21 @@ class HybridRetriever:
     (Cormack, Clarke & Büttcher 2009).
 
     Args:
-        retrievers: For each its `name` and, if wanted, its `options`.
+        retrievers: Names of `RETRIEVERS`, or `{name, options}`.
         depth: How many passages each retriever is asked for, at least as many as are wanted.
 
     Raises:
-        ValueError: Fewer than two retrievers, or one that is not `{name: …, options: …}`.
+        ValueError: Fewer than two retrievers, or one that is unknown or no choice.
     """
 
-    def __init__(self, retrievers: Sequence[Mapping[str, Any]] = DEFAULT, depth: int = 100) -> None:
+    def __init__(self, retrievers: Sequence[ChoiceLike] = ("bm25", "dense"), depth: int = 100) -> None:
         if len(retrievers) < 2:
             raise ValueError("hybrid needs at least two retrievers to fuse")
-        for entry in retrievers:
-            if not isinstance(entry, Mapping) or "name" not in entry or set(entry) - {"name", "options"}:
-                raise ValueError(f"hybrid: each of `retrievers` is {{name: …, options: …}}, got {entry!r}")
         check_k(depth)
         self._depth = depth
         self._parts = {
-            f"{number}-{entry['name'].rpartition(':')[2]}": load_retriever(entry["name"], **entry.get("options", {}))
-            for number, entry in enumerate(retrievers)
+            f"{number}-{choice.name.rpartition(':')[2]}": RETRIEVERS.build(choice)
+            for number, choice in enumerate(map(Choice.model_validate, retrievers))
         }
 
     def build(self, passages: pd.DataFrame, directory: str | Path) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from factalign.base.registry import ChoiceLike, Registry
 
-from factalign.base.registry import Registry
-from factalign.base.text import fold
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -31,9 +28,7 @@ class Hit:
 
 
 class Retriever(Protocol):
-    """Finds passages. Implementations are made by `load_retriever(name, **options)` and filled by `build`
-    or `load`.
-    """
+    """Finds passages. Implementations are made by `RETRIEVERS.build(choice)` and filled by `build` or `load`."""
 
     def build(self, passages: pd.DataFrame, directory: str | Path) -> None:
         """Index a `schemas.Passages` table and save the index to `directory`."""
@@ -68,22 +63,15 @@ RETRIEVERS: Registry[Retriever] = Registry(
 )
 
 
-def load_retriever(name: str, directory: str | Path | None = None, **options: Any) -> Retriever:
-    """A retriever, with the saved index of `directory` if given."""
-    retriever = RETRIEVERS.load(name, **options)
-    if directory is not None:
-        retriever.load(directory)
+def open_retriever(choice: ChoiceLike, directory: str | Path) -> Retriever:
+    """The chosen retriever with the index that is saved in `directory`.
+
+    Raises:
+        ValueError: Unknown name or options, or `directory` holds no index of this retriever.
+    """
+    retriever = RETRIEVERS.build(choice)
+    retriever.load(directory)
     return retriever
-
-
-def titles_by_name(titles: Sequence[str], aliases: Sequence[str]) -> dict[str, str]:
-    """Folded title or alias -> title; an alias that several titles share belongs to none of them."""
-    names = {fold(title): title for title in titles}
-    shared: dict[str, set[str]] = {}
-    for title, listed in dict(zip(titles, aliases, strict=True)).items():
-        for alias in json.loads(listed or "[]"):
-            shared.setdefault(fold(alias), set()).add(title)
-    return {**{alias: next(iter(owners)) for alias, owners in shared.items() if len(owners) == 1}, **names}
 
 
 def check_k(k: int) -> None:
@@ -94,12 +82,3 @@ def check_k(k: int) -> None:
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
-
-
-def best(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The `k` rows with the largest scores, and those scores; ties in the order of rows. Both are [n] arrays."""
-    if len(rows) > k:
-        enough = scores >= np.partition(scores, -k)[-k]
-        rows, scores = rows[enough], scores[enough]
-    order = np.lexsort((rows, -scores))[:k]
-    return rows[order], scores[order]

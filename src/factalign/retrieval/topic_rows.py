@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from factalign.base.text import fold
-from factalign.retrieval.protocol import titles_by_name
 
 _FILE = "titles.parquet"
 
@@ -33,7 +34,7 @@ class TopicRows:
         titles = table["title"].to_numpy(dtype=object)
         starts = np.flatnonzero(np.r_[True, titles[1:] != titles[:-1]]).tolist()
         self._ranges = dict(zip(titles[starts], zip(starts, [*starts[1:], len(titles)], strict=True), strict=True))
-        self._titles = titles_by_name(titles[starts].tolist(), table["aliases"].iloc[starts].tolist())
+        self._titles = _titles_by_name(titles[starts].tolist(), table["aliases"].iloc[starts].tolist())
 
     def title(self, topic: str) -> str:
         """The title that `topic` names; "" if it is unknown."""
@@ -54,3 +55,13 @@ def in_topic_order(passages: pd.DataFrame) -> pd.DataFrame:
 def save_rows(ordered: pd.DataFrame, directory: str | Path) -> None:
     """Save what `TopicRows` reads; call it last, since it marks the index as finished."""
     ordered[["passage_id", "title", "aliases"]].to_parquet(Path(directory) / _FILE, index=False)
+
+
+def _titles_by_name(titles: Sequence[str], aliases: Sequence[str]) -> dict[str, str]:
+    """Folded title or alias -> title; an alias that several titles share belongs to none of them."""
+    names = {fold(title): title for title in titles}
+    shared: dict[str, set[str]] = {}
+    for title, listed in dict(zip(titles, aliases, strict=True)).items():
+        for alias in json.loads(listed or "[]"):
+            shared.setdefault(fold(alias), set()).add(title)
+    return {**{alias: next(iter(owners)) for alias, owners in shared.items() if len(owners) == 1}, **names}

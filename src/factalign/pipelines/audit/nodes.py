@@ -31,12 +31,12 @@ def judge(
 ) -> pd.DataFrame:
     """The verdicts of the verifier in use, and of those to compare it with, on all labelled claims."""
     from factalign.audit import judge_labelled
-    from factalign.retrieval import load_retriever
+    from factalign.retrieval import open_retriever
     from factalign.verifiers import load_verifier
 
     choices = [evaluation.verifier, *(each for each in audit.verifiers if each != evaluation.verifier)]
     verifiers = [load_verifier(choice.name, **choice.options) for choice in choices]
-    finder = load_retriever(retriever.name, index, **retriever.options)
+    finder = open_retriever(retriever, index)
     return judge_labelled(labelled, verifiers, passages, finder, k=retriever.passages_per_claim)
 
 
@@ -51,15 +51,12 @@ def match(audit: AuditConfig, seed: int) -> list[dict[str, Any]]:
     """Each extractor's claims against people's atomic facts, and the drafts of these facts for comparison."""
     from factalign.audit import extract_by_sentence, extraction_agreement, read_facts
     from factalign.base.estimates import estimates_to_json
-    from factalign.extraction import load_extractor
+    from factalign.extraction import EXTRACTORS
 
     found = []
     for file in audit.facts:
         facts = read_facts(file.path)
-        claims = {
-            choice.name: extract_by_sentence(facts, load_extractor(choice.name, **choice.options))
-            for choice in audit.extractors
-        }
+        claims = {choice.name: extract_by_sentence(facts, EXTRACTORS.build(choice)) for choice in audit.extractors}
         claims["the model's drafts in the file"] = facts["model_facts"].tolist()
         for name, own in claims.items():
             metrics = extraction_agreement(

@@ -33,6 +33,7 @@ def create_pipeline(model: str) -> Pipeline:
             name: name
             for name in (
                 "params:benchmark_sampling",
+                "params:corpus",
                 "params:evaluation",
                 "params:retriever",
                 "params:seed",

@@ -7,16 +7,18 @@ import tempfile
 from pathlib import Path
 
 from factalign.base.heavy import pd
+from factalign.base.registry import Choice
 from factalign.distillation import DistillationConfig
 
 logger = logging.getLogger(__name__)
 
 
-def make_claims(passages: pd.DataFrame, distillation: DistillationConfig) -> pd.DataFrame:
+def make_claims(passages: pd.DataFrame, distillation: DistillationConfig, corpus: Choice) -> pd.DataFrame:
     """Labelled claims, made of the passages by rule."""
+    from factalign.corpora import CORPORA
     from factalign.distillation import synthesise_claims
 
-    claims = synthesise_claims(passages, distillation)
+    claims = synthesise_claims(passages, distillation, CORPORA.build(corpus).aids)
     for count in claims.groupby(["split", "label"]).size().reset_index(name="claims").itertuples():
         logger.info("%d synthetic claims are %s (%s)", count.claims, count.label, count.split)
     return claims

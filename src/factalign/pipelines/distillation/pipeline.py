@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 make_claims,
-                inputs=["passages", "params:distillation"],
+                inputs=["passages", "params:distillation", "params:corpus"],
                 outputs="synthetic_claims",
                 name="make_synthetic_claims",
             ),

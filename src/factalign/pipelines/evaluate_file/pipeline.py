@@ -32,7 +32,7 @@ def create_pipeline() -> Pipeline:
         ],
         namespace="evaluate_file",
         inputs={"passages", "index"},
-        parameters={f"params:{name}" for name in ("evaluate_file", "evaluation", "retriever", "seed")},
+        parameters={f"params:{name}" for name in ("corpus", "evaluate_file", "evaluation", "retriever", "seed")},
         tags="evaluate_file",
     )
     return knowledge.create_pipeline().to_outputs("passages", "index") + inner

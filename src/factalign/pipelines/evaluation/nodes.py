@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from factalign.base.heavy import pd
+from factalign.base.registry import Choice
 from factalign.parameters import EvaluationConfig, RetrieverConfig
 
 logger = logging.getLogger(__name__)
@@ -18,13 +19,18 @@ def split(responses: pd.DataFrame) -> pd.DataFrame:
 
 
 def extract(
-    sentences: pd.DataFrame, responses: pd.DataFrame, prompts: pd.DataFrame, evaluation: EvaluationConfig
+    sentences: pd.DataFrame,
+    responses: pd.DataFrame,
+    prompts: pd.DataFrame,
+    evaluation: EvaluationConfig,
+    corpus: Choice,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Sentences become self-contained claims; and what that cost."""
     from factalign.chat import costs_of
-    from factalign.extraction import extract_claims, load_extractor
+    from factalign.corpora import CORPORA
+    from factalign.extraction import EXTRACTORS, extract_claims
 
-    extractor = load_extractor(evaluation.extractor.name, **evaluation.extractor.options)
+    extractor = EXTRACTORS.build(evaluation.extractor, aids=CORPORA.build(corpus).aids)
     claims = extract_claims(sentences, responses, prompts, extractor)
     return claims, costs_of(extractor, len(responses), len(claims))
 
@@ -34,9 +40,9 @@ def retrieve(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The passages nearest to each claim, among those of its topic; and those that the corpus does not hold."""
     from factalign.evaluation import retrieve_evidence
-    from factalign.retrieval import load_retriever
+    from factalign.retrieval import open_retriever
 
-    retriever = load_retriever(config.name, index, **config.options)
+    retriever = open_retriever(config, index)
     return retrieve_evidence(claims, responses, prompts, retriever, k=config.passages_per_claim)
 
 
@@ -50,9 +56,9 @@ def verify(
     """A verdict for every claim; and what that cost."""
     from factalign.chat import costs_of
     from factalign.evaluation import verify_claims
-    from factalign.verifiers import load_verifier
+    from factalign.verifiers import VERIFIERS
 
-    verifier = load_verifier(evaluation.verifier.name, **evaluation.verifier.options)
+    verifier = VERIFIERS.build(evaluation.verifier)
     verdicts = verify_claims(claims, evidence, pd.concat([passages, found_passages]), verifier)
     counts = verdicts["label"].value_counts()
     logger.info("verdicts: %s", ", ".join(f"{count} {label}" for label, count in counts.items()) or "none")

@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
             Node(split, inputs="responses", outputs="sentences", name="split_sentences"),
             Node(
                 extract,
-                inputs=["sentences", "responses", "prompts", "params:evaluation"],
+                inputs=["sentences", "responses", "prompts", "params:evaluation", "params:corpus"],
                 outputs=["claims", "extraction_costs"],
                 name="extract_claims",
             ),

@@ -6,6 +6,7 @@ from factalign.pipelines import benchmarking, evaluation, knowledge, policy, pre
 
 SHARED_PARAMETERS = (
     "params:sampling",
+    "params:corpus",
     "params:evaluation",
     "params:retriever",
     "params:preference",

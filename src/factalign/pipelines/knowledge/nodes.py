@@ -16,28 +16,30 @@ logger = logging.getLogger(__name__)
 
 def read_corpus(corpus: Choice) -> pd.DataFrame:
     """The passages of the chosen corpus."""
-    from factalign.corpora import load_corpus
+    from factalign.corpora import read_passages
 
-    passages = load_corpus(corpus.name, **corpus.options)
+    passages = read_passages(corpus)
     logger.info("%d passages about %d topics", len(passages), passages["title"].nunique())
     return passages
 
 
 def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_dir: str) -> str:
     """Build the index of the chosen retriever in a folder to publish."""
-    from factalign.retrieval import load_retriever
+    from factalign.retrieval import RETRIEVERS
 
     Path(staging_dir).mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="index-", dir=staging_dir)
-    load_retriever(retriever.name, **retriever.options).build(passages, folder)
+    RETRIEVERS.build(retriever).build(passages, folder)
     return folder
 
 
-def write_prompts(passages: pd.DataFrame, prompts: PromptConfig) -> pd.DataFrame:
+def write_prompts(passages: pd.DataFrame, prompts: PromptConfig, corpus: Choice) -> pd.DataFrame:
     """Prompts about the topics of the corpus, split by topic; or the user's own."""
-    from factalign.corpora import build_prompts, read_prompts, topics
+    from factalign.corpora import CORPORA, build_prompts, read_prompts, topics
 
-    return read_prompts(prompts.path) if prompts.path else build_prompts(topics(passages), prompts)
+    if prompts.path:
+        return read_prompts(prompts.path)
+    return build_prompts(topics(passages), prompts, CORPORA.build(corpus).prompts)
 
 
 def split_prompts(prompts: pd.DataFrame, benchmark: BenchmarkConfig) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 write_prompts,
-                inputs=["passages", "params:prompts"],
+                inputs=["passages", "params:prompts", "params:corpus"],
                 outputs="all_prompts",
                 name="write_prompts",
             ),
