@@ -19,7 +19,7 @@ from factalign.distillation.drawing import Reader, topic_of
 from factalign.distillation.perturbing import Perturber
 from factalign.distillation.restating import restatements
 from factalign.distillation.statements import Statement
-from factalign.retrieval import load_retriever
+from factalign.retrieval import RETRIEVERS
 from factalign.schemas import Passages, SyntheticClaims
 
 # Of 100 claims: told as it is; changed in the claim and in its evidence; in the claim alone; in the evidence
@@ -152,7 +152,7 @@ def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     texts = dict(zip(windows["passage_id"], windows["text"], strict=True))
     queries, count = table["text"].tolist(), DISTRACTORS + 3
     with tempfile.TemporaryDirectory() as folder:
-        retriever = load_retriever("bm25")
+        retriever = RETRIEVERS.build("bm25")
         retriever.build(windows, folder)
         found = retriever.search(queries, table["topic"].tolist(), count)
         wanting = [number for number, shown in enumerate(table["shown"]) if not shown]
