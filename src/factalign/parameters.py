@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from factalign.base.registry import Choice
 from factalign.corpora import PromptConfig
 from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
@@ -21,13 +22,6 @@ from factalign.preference import PreferenceConfig
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Choice(_Parameters):
-    """One of the things that are chosen by name, and the options it is built with."""
-
-    name: str
-    options: dict[str, Any] = {}
 
 
 # A name alone stands for a choice without options.
