@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class Costly(Protocol):
-    """An extractor or a verifier that asks a chat model."""
+    """An extractor or a verifier that may ask chat models."""
 
     def costs(self, num_responses: int, num_claims: int) -> pd.DataFrame:
-        """The `schemas.Costs` of all that it asked so far: one row."""
+        """The `schemas.Costs` of all that it asked so far: one row a chat model."""
 
 
 class Tokens(NamedTuple):
@@ -103,16 +103,14 @@ class Ledger:
 
 
 def costs_of(part: object, num_responses: int, num_claims: int) -> pd.DataFrame:
-    """The `schemas.Costs` of an extractor or a verifier; no row for one that asks no chat model."""
-    if not isinstance(part, Costly):
-        return empty(Costs)
-    costs = part.costs(num_responses, num_claims)
-    row = costs.iloc[0]
-    logger.info(
-        "%s: %d calls of %s (%d items cached, %d failed), %d tokens in, %d out, %.4g spent",
-        row["stage"], row["calls"], row["model"], row["cached_items"], row["failed_items"],
-        row["input_tokens"], row["output_tokens"], row["money"],
-    )  # fmt: skip
+    """The `schemas.Costs` of an extractor or a verifier: a row for every chat model that it asks, perhaps none."""
+    costs = part.costs(num_responses, num_claims) if isinstance(part, Costly) else empty(Costs)
+    for row in costs.to_dict("records"):
+        logger.info(
+            "%(stage)s: %(calls)d calls of %(model)s (%(cached_items)d items cached, %(failed_items)d failed), "
+            "%(input_tokens)d tokens in, %(output_tokens)d out, %(money).4g spent",
+            row,
+        )
     return costs
 
 
