@@ -15,7 +15,7 @@ from tqdm import tqdm
 from factalign.base.ids import content_id
 from factalign.base.text import stems
 from factalign.distillation.config import DistillationConfig
-from factalign.distillation.drawing import Reader, topic_of
+from factalign.distillation.drawing import StatementDrawer, topic_of
 from factalign.distillation.perturbing import Perturber
 from factalign.distillation.restating import restatements
 from factalign.distillation.statements import Statement
@@ -48,22 +48,22 @@ def synthesise_claims(passages: pd.DataFrame, config: DistillationConfig) -> pd.
         ValueError: The passages are of one topic only, or nothing in them can be claimed.
     """
     rng = random.Random(config.seed)
-    reader = Reader(passages, config.window_words)
-    topics = sorted({topic_of(row) for row in reader.rows})
+    drawer = StatementDrawer(passages, config.window_words)
+    topics = sorted({topic_of(row) for row in drawer.rows})
     if len(topics) < 2:
         raise ValueError("distillation needs passages about at least two topics: one part calibrates, the other trains")
     rng.shuffle(topics)
     held_out = set(topics[: max(1, len(topics) * config.held_out_claims // (config.claims + config.held_out_claims))])
-    perturber = Perturber(reader.sentences())
+    perturber = Perturber(drawer.sentences())
     rows: list[tuple[Any, ...]] = []
     for split, wanted in (("train", config.claims), ("held_out", config.held_out_claims)):
-        pool = [row for row in reader.rows if (topic_of(row) in held_out) == (split == "held_out")]
-        told = _restate(pool, wanted, reader, config, rng)
-        rows += [(*row, split) for row in (*told, *_draw(pool, wanted - len(told), reader, perturber, rng))]
+        pool = [row for row in drawer.rows if (topic_of(row) in held_out) == (split == "held_out")]
+        told = _restate(pool, wanted, drawer, config, rng)
+        rows += [(*row, split) for row in (*told, *_draw(pool, wanted - len(told), drawer, perturber, rng))]
     if not rows:
         raise ValueError("distillation: the passages hold no sentence, labelled value or fact that can be claimed")
     table = pd.DataFrame(rows, columns=["topic", "text", "label", "kind", "shown", "said", "split"])
-    return _with_evidence(table, reader.windows())
+    return _with_evidence(table, drawer.windows())
 
 
 def passages_from_evidence(
@@ -88,14 +88,14 @@ def passages_from_evidence(
 
 
 def _draw(
-    pool: list[dict[str, Any]], wanted: int, reader: Reader, perturber: Perturber, rng: random.Random
+    pool: list[dict[str, Any]], wanted: int, drawer: StatementDrawer, perturber: Perturber, rng: random.Random
 ) -> list[tuple[Any, ...]]:
     rows: dict[tuple[str, str], tuple[Any, ...]] = {}
     with tqdm(total=wanted, desc="synthetic claims", unit="claim", mininterval=5) as bar:
         for _ in range(ATTEMPTS * wanted):
             if len(rows) >= wanted or not pool:
                 break
-            drawn = reader.draw(rng.choice(pool), rng)
+            drawn = drawer.draw(rng.choice(pool), rng)
             made = _make(*drawn, perturber, rng) if drawn else None
             if made and (made[1], made[4]) not in rows:
                 rows[made[1], made[4]] = made
@@ -104,10 +104,10 @@ def _draw(
 
 
 def _restate(
-    pool: list[dict[str, Any]], wanted: int, reader: Reader, config: DistillationConfig, rng: random.Random
+    pool: list[dict[str, Any]], wanted: int, drawer: StatementDrawer, config: DistillationConfig, rng: random.Random
 ) -> list[tuple[Any, ...]]:
     """Claims of sentences that another passage says in other words, or only seems to say; both equally often."""
-    sentences = [placed for row in pool for placed in reader.placed(row)]
+    sentences = [placed for row in pool for placed in drawer.placed(row)]
     rows: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
     drawn = rng.sample(sentences, min(RESTATED_SENTENCES, len(sentences)))
     for placed, other, same in restatements(drawn, config.base_model):
