@@ -73,19 +73,20 @@ class AuditGate:
         if "evaluation" not in tags:
             return
         from factalign.audit import audit_problem
-        from factalign.parameters import check_parameters
-        from factalign.verifiers import load_verifier
+        from factalign.parameters import AuditConfig, EvaluationConfig
+        from factalign.verifiers import VERIFIERS
 
-        parameters = check_parameters(catalog.load("parameters"))
-        verifier = parameters.evaluation.verifier
+        parameters = catalog.load("parameters")
+        verifier = EvaluationConfig.model_validate(parameters["evaluation"]).verifier
+        audit = AuditConfig.model_validate(parameters["audit"])
         table = catalog.load("audit.table") if catalog.exists("audit.table") else None
         try:
-            verifier_id = load_verifier(verifier.name, **verifier.options).verifier_id
+            verifier_id = VERIFIERS.build(verifier).verifier_id
         except (ValueError, OSError) as error:  # the run itself may be what makes its model
             problem: str | None = f"the verifier {verifier.name} cannot be loaded yet ({error})"
         else:
-            problem = audit_problem(table, verifier_id, parameters.audit.min_recall_not_supported)
-        if problem and parameters.audit.required and "training" in tags:
+            problem = audit_problem(table, verifier_id, audit.min_recall_not_supported)
+        if problem and audit.required and "training" in tags:
             raise ValueError(f"audit.required: {problem}; see `kedro run --pipelines=audit`")
         if problem:
             logger.warning("Verdicts rest on trust: %s; see `kedro run --pipelines=audit`.", problem)

@@ -3,7 +3,7 @@ import logging
 import pandas as pd
 import pytest
 
-from factalign.evaluation import retrieve_evidence, verify_claims
+from factalign.evaluation import VerificationError, retrieve_evidence, verify_claims
 from factalign.retrieval import Hit
 from factalign.schemas import Evidence, Passages, Verdicts
 from factalign.verifiers import Verdict, load_verifier
@@ -95,6 +95,48 @@ def test_one_bad_claim_fails_alone(caplog):
     assert pd.isna(verdicts["passage_id"].iloc[1])
     assert "boom" in caplog.text
     assert "no verdict" in caplog.text
+
+
+def claims_of(*texts):
+    columns = {"claim_id": [f"c{number}" for number in range(len(texts))], "text": texts}
+    return pd.DataFrame(columns).assign(sentence_id="s", response_id="r", duplicate_of=None)
+
+
+@pytest.mark.parametrize(("count", "asked"), [(2, 2), (4, 4), (5, 5), (100, 5)])
+def test_a_broken_verifier_stops_the_run_early_with_the_cause(count, asked):
+    verifier = Fragile()
+    with pytest.raises(
+        VerificationError, match=f"fragile can judge none of the first {asked} claims.* no verdict"
+    ) as info:
+        verify_claims(claims_of(*["boom"] * count), EVIDENCE[:0], PASSAGES, verifier)
+    assert verifier.calls == asked + 1
+    assert isinstance(info.value.__cause__, RuntimeError)
+    assert str(info.value.__cause__) == "no verdict"
+
+
+@pytest.mark.parametrize("bad", [(0,), (57,), (0, 1, 2, 3), (1, 2, 3, 4, 5, 6, 7, 8)])
+def test_bad_claims_among_many_fail_alone(bad):
+    claims = claims_of(*("boom" if number in bad else "fine" for number in range(60)))
+    evidence = pd.DataFrame({"claim_id": claims["claim_id"], "rank": 0, "passage_id": "p0", "score": 1.0})
+    labels = verify_claims(claims, evidence, PASSAGES, Fragile())["label"]
+    assert tuple(labels.index[labels == "failed"]) == bad
+    assert set(labels.drop(list(bad))) == {"supported"}
+
+
+def test_a_lone_claim_may_fail():
+    assert verify_claims(claims_of("boom"), EVIDENCE[:0], PASSAGES, Fragile())["label"].tolist() == ["failed"]
+
+
+def test_what_a_verifier_itself_calls_failed_is_a_verdict():
+    class Spent(Fragile):
+        def verify(self, pairs):
+            self.calls += 1
+            return [Verdict("failed", 0.0)] * len(pairs)
+
+    verifier = Spent()
+    verdicts = verify_claims(claims_of(*["fine"] * 9), EVIDENCE[:0], PASSAGES, verifier)
+    assert verdicts["label"].tolist() == ["failed"] * 9
+    assert verifier.calls == 1
 
 
 @pytest.mark.parametrize(

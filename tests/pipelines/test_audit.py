@@ -71,6 +71,15 @@ def test_a_verifier_that_the_run_itself_will_make_is_let_through(parameters, cap
     assert "the verifier distilled cannot be loaded yet" in caplog.text
 
 
+def test_the_gate_reads_no_weights(parameters, caplog, tiny_bert):
+    folder = tiny_bert(["Chad"], ["supported", "not_supported"])
+    (folder / "model.safetensors").write_bytes(b"garbage")
+    verifier = {"name": "distilled", "options": {"path": str(folder)}}
+    gate({**parameters, "evaluation": {**parameters["evaluation"], "verifier": verifier}})
+    assert f"the verifier entailment-2-{folder.name}-" in caplog.text
+    assert "was never audited" in caplog.text
+
+
 @pytest.mark.real
 def test_an_audit_from_the_command_line_and_the_gate_after_it(make_project):
     project = make_project()

@@ -1,5 +1,9 @@
 import pytest
+from fixtures.chat_server import ChatServer
 
+from factalign.base.registry import Choice
+from factalign.chat import costs_of
+from factalign.schemas import Costs
 from factalign.verifiers import Verdict, load_verifier
 
 GHANA = ["Accra is the capital of Ghana.", "Ghana exports gold and cocoa."]
@@ -74,6 +78,33 @@ def test_the_id_names_members_and_settings():
     assert all("fixed-supported" in name and "fixed-irrelevant" in name for name in ids)
 
 
+def test_a_member_is_a_name_a_choice_or_a_verifier():
+    members = "lexical", {"name": "lexical"}, Choice(name="lexical"), load_verifier("lexical")
+    assert ensemble(*members).verifier_id.endswith("(" + " > ".join(["lexical-1-coverage=0.7"] * 4) + ")")
+
+
+def test_an_ensemble_costs_what_its_members_cost(tmp_path):
+    with ChatServer() as server:
+
+        def chat(model):
+            options = {
+                "model": model,
+                "engine_options": {"base_url": server.url},
+                "prices": {"input": 1.0, "output": 1.0},
+                "cache": str(tmp_path / f"{model}.sqlite"),
+            }
+            return {"name": "llm", "options": {"chat": options, "claims_per_call": 1}}
+
+        several = ensemble("lexical", ensemble(chat("first"), mode="vote"), chat("second"), mode="vote")
+        several.verify([("The capital of Ghana is Accra", GHANA), ("Ghana exports gold", GHANA)])
+        costs = Costs.validate(costs_of(several, num_responses=1, num_claims=2))
+        asked = [body["model"] for body in server.requests]
+    assert costs["model"].tolist() == ["first", "second"]
+    assert costs["calls"].tolist() == [asked.count("first"), asked.count("second")] == [2, 2]
+    assert costs["money"].tolist() == pytest.approx([220e-6] * 2)
+    assert Costs.validate(costs_of(ensemble("lexical"), num_responses=1, num_claims=2)).empty
+
+
 def test_nothing_to_verify():
     assert ensemble({"name": "lexical"}).verify([]) == []
     assert ensemble({"name": "lexical"}, mode="vote").verify([]) == []
@@ -84,8 +115,9 @@ def test_nothing_to_verify():
     [
         ({"members": []}, "at least one verifier"),
         ({"members": [{"name": "oracle"}]}, "unknown verifier 'oracle'"),
-        ({"members": [{"options": {}}]}, "a member is"),
-        ({"members": [{"name": "lexical", "weight": 2}]}, "a member is"),
+        ({"members": [{"options": {}}]}, "name\n.*Field required"),
+        ({"members": [{"name": "lexical", "weight": 2}]}, "weight\n.*Extra inputs are not permitted"),
+        ({"members": [{"name": "lexical", "options": {"weight": 2}}]}, "its options: coverage"),
         ({"members": [{"name": "lexical"}], "mode": "majority"}, "valid: cascade, vote"),
         ({"members": [{"name": "lexical"}], "unsure_below": 2}, "from 0 to 1"),
         ({"members": [{"name": "lexical"}], "unsure_below": {"maybe": 0.5}}, "supported, not_supported"),

@@ -1,18 +1,14 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from fixtures.injections import FALSE, INJECTIONS
 
+from factalign.base.reliability import expected_calibration_error
 from factalign.verifiers import Passage, load_verifier
-from factalign.verifiers.entailment.calibration import (
-    Calibration,
-    expected_calibration_error,
-    fit_calibration,
-    load_calibration,
-)
-from factalign.verifiers.entailment.classifiers import token_batches
+from factalign.verifiers.entailment.calibration import Calibration, fit_calibration, load_calibration
 from factalign.verifiers.entailment.windows import cut_windows, most_alike
 
 TEXTS = [
@@ -127,7 +123,7 @@ def test_calibration_beside_the_weights_and_by_options(tiny_bert):
 def test_models_that_cannot_judge(tiny_bert, tmp_path):
     with pytest.raises(ValueError, match="no classifier in safetensors"):
         load(tmp_path)
-    with pytest.raises(ValueError, match=r"not a trained classifier, its weights lack classifier\.bias"):
+    with pytest.raises(ValueError, match=r"not a sequence classifier, its config\.json says BertModel"):
         load(tiny_bert(TEXTS))
     pickled = tiny_bert(TEXTS, NLI)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
@@ -135,6 +131,58 @@ def test_models_that_cannot_judge(tiny_bert, tmp_path):
         load(pickled)
     with pytest.raises(ValueError, match="too few for windows of 500"):
         load(tiny_bert(TEXTS, NLI), window_tokens=500)
+    with pytest.raises(ValueError, match="unknown dtype 'float31'; valid: auto, float32"):
+        load_verifier("entailment", model=str(tiny_bert(TEXTS, NLI)), dtype="float31")
+
+
+def test_weights_without_a_trained_head_are_an_error_at_the_first_claim(tiny_bert):
+    folder, encoder = tiny_bert(TEXTS, NLI), tiny_bert(TEXTS)
+    shutil.copy(encoder / "model.safetensors", folder)
+    verifier = load(folder)
+    with pytest.raises(ValueError, match=r"not a trained classifier, its weights lack classifier\.bias"):
+        verifier.verify([(CLAIM, TEXTS)])
+
+
+def test_a_verifier_and_its_id_need_no_weights(tiny_bert):
+    """They may be garbage: only a claim makes it read them."""
+    folder = tiny_bert(TEXTS, NLI)
+    whole = load(folder).verifier_id
+    (folder / "model.safetensors").write_bytes(b"garbage")
+    verifier = load(folder)
+    assert verifier.verifier_id.startswith(f"entailment-2-{folder.name}-")
+    with pytest.raises(ValueError, match=rf"{folder.name}: no classifier in safetensors could be loaded"):
+        verifier.verify([(CLAIM, TEXTS)])
+    assert verifier.verifier_id != whole
+
+
+def test_the_id_is_that_of_the_files_and_the_settings(tiny_bert, tmp_path):
+    folder = tiny_bert(TEXTS, NLI)
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    assert load(copy).verifier_id == load(folder).verifier_id
+    verifiers = [load(folder, **options) for options in ({}, {"claim_first": True}, {"threshold": 0.4})]
+    ids = [verifier.verifier_id for verifier in (*verifiers, load(tiny_bert(TEXTS, NLI, seed=1)))]
+    (copy / "config.json").write_text((folder / "config.json").read_text().replace('"gelu"', '"relu"'))
+    ids.append(load(copy).verifier_id)
+    (folder / "vocab.txt").write_text("[PAD]")
+    ids.append(load(folder).verifier_id)
+    assert len({name.rsplit("-", 1)[1] for name in ids}) == 6
+
+
+def test_the_id_of_a_hub_model_is_that_of_its_commit(folder, tmp_path, monkeypatch):
+    """In a cache that is laid out as that of the hub, with two commits and without a network."""
+    repository = tmp_path / "models--someone--judge"
+    commits = {"main": "a" * 40, "old": "b" * 40}
+    (repository / "refs").mkdir(parents=True)
+    for branch, commit in commits.items():
+        shutil.copytree(folder, repository / "snapshots" / commit)
+        (repository / "refs" / branch).write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    main = load("someone/judge")
+    ids = [main.verifier_id, *(load("someone/judge", revision=name).verifier_id for name in ("old", *commits.values()))]
+    assert ids[0] == ids[2] != ids[1] == ids[3]
+    assert ids[0].startswith("entailment-2-judge-")
+    assert main.logits([(CLAIM, TEXTS)]) == load(folder).logits([(CLAIM, TEXTS)])
 
 
 def test_windows_hold_everything_once_and_overlap_by_a_sentence(folder):
@@ -160,13 +208,6 @@ def test_windows_that_share_rare_words_come_first_and_those_that_share_none_not_
     assert most_alike("copper", windows, 9) == []
 
 
-def test_batches_hold_every_row_once():
-    lengths = np.array([3, 900, 7, 7, 1, 250, 30])
-    batches = list(token_batches(lengths, 256))
-    assert sorted(np.concatenate(batches)) == list(range(7))
-    assert all(len(rows) == 1 or len(rows) * lengths[rows].max() <= 256 for rows in batches)
-
-
 def test_platt_scaling_finds_the_parameters_that_made_the_labels():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 4, 20_000)
@@ -180,6 +221,21 @@ def test_platt_scaling_finds_the_parameters_that_made_the_labels():
     assert expected_calibration_error(np.full(20_000, 0.99), right) > 0.1
 
 
+def test_the_fit_is_that_of_newton_steps():
+    """Numbers of Newton's method, run to 1e-8 on the same likelihood."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 20_000)
+    labels = rng.random(20_000) < Calibration(0.5, -1.0).probability(logits)
+    cases = [
+        ((logits, labels), (0.5046462180830914, -1.0209750187013642)),
+        ((logits[:300] * 0.01 + 5, labels[:300]), (51.47002477473164, -258.2604964137744)),
+        (([-2, -1, 1, 2], [False, False, True, True]), (0.6739963939839231, 0.0)),
+    ]
+    for given, expected in cases:
+        fitted = fit_calibration(*given)
+        assert (fitted.scale, fitted.offset) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
 def test_calibration_of_separable_and_of_useless_scores(tmp_path):
     fitted = fit_calibration([-2, -1, 1, 2], [False, False, True, True])
     assert np.isfinite(fitted.scale)
@@ -190,7 +246,6 @@ def test_calibration_of_separable_and_of_useless_scores(tmp_path):
     assert useless.probability(np.array([-2, 2])) == pytest.approx(0.4, abs=1e-4)
     with pytest.raises(ValueError, match="both classes"):
         fit_calibration([1.0], [True])
-    assert np.isnan(expected_calibration_error([], []))
 
 
 @pytest.mark.parametrize("name", INJECTIONS)

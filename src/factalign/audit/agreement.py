@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from factalign.base.estimates import Estimate, divide, estimates_of_draws, resampled_weights
+from factalign.base.reliability import BINS, binned_error, confidence_bins
 from factalign.schemas import LABELS
 
 METRICS = (
@@ -25,7 +26,6 @@ METRICS = (
     "kappa",
     "coverage",
 )
-BINS = 10
 _STEPS = 2048  # different scores that the AUROC tells apart: beyond that, neighbours in rank are taken together
 _CELLS = len(LABELS) ** 2
 
@@ -80,7 +80,9 @@ def reliability(claims: pd.DataFrame, verdicts: pd.DataFrame) -> list[dict[str, 
     both = _joined(claims, verdicts)
     both = both[both["found"] != "failed"]
     right = both["label"] == both["found"]
-    table = pd.DataFrame({"bin": _bins(both["confidence"]), "confidence": both["confidence"], "accuracy": right})
+    table = pd.DataFrame(
+        {"bin": confidence_bins(both["confidence"]), "confidence": both["confidence"], "accuracy": right}
+    )
     grouped = table.groupby("bin")
     return [
         {"confidence": float(row["confidence"]), "accuracy": float(row["accuracy"]), "claims": int(size)}
@@ -127,7 +129,7 @@ def _counts(both: pd.DataFrame) -> csr_matrix:
     if len(values) > _STEPS:
         rank = rank * _STEPS // len(values)
     steps = min(len(values), _STEPS)
-    bins = _CELLS + _bins(confidence)
+    bins = _CELLS + confidence_bins(confidence)
     ones = np.ones(len(both))
     parts = [
         (ones.astype(bool), given * len(LABELS) + found, ones),
@@ -168,17 +170,12 @@ def _metrics(counts: np.ndarray) -> np.ndarray:
             divide(2 * right[:, 0], given[:, 0] + found[:, 0]),
             precision[:, 1],
             recall[:, 1],
-            divide(np.abs(sure - correct).sum(axis=1), size.sum(axis=1)),
+            binned_error(size, sure, correct),
             divide(accuracy - by_chance, 1 - by_chance),
             1 - divide(found[:, LABELS.index("failed")], total),
         ],
         axis=1,
     )
-
-
-def _bins(confidence: Any) -> np.ndarray:
-    """The number of the bin; 1 belongs to the last."""
-    return np.minimum((np.asarray(confidence, dtype="float64") * BINS).astype(int), BINS - 1)
 
 
 def _estimates(claims: pd.DataFrame, draws: np.ndarray) -> dict[str, Estimate]:

@@ -26,7 +26,7 @@ _STATED = (
 )
 
 
-class Reader:
+class StatementDrawer:
     """Draws statements from passages.
 
     Args:

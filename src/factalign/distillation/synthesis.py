@@ -16,7 +16,7 @@ from factalign.base.ids import content_id
 from factalign.base.text import stems
 from factalign.corpora import GENERAL_AIDS, ReadingAids
 from factalign.distillation.config import DistillationConfig
-from factalign.distillation.drawing import Reader, topic_of
+from factalign.distillation.drawing import StatementDrawer, topic_of
 from factalign.distillation.perturbing import Perturber
 from factalign.distillation.restating import restatements
 from factalign.distillation.statements import Statement
@@ -58,24 +58,24 @@ def synthesise_claims(
         ValueError: The passages are of one topic only, or nothing in them can be claimed.
     """
     rng = random.Random(config.seed)
-    reader = Reader(passages, config.window_words)
+    drawer = StatementDrawer(passages, config.window_words)
     extractor = ClauseExtractor(aids)
-    topics = sorted({topic_of(row) for row in reader.rows})
+    topics = sorted({topic_of(row) for row in drawer.rows})
     if len(topics) < 2:
         raise ValueError("distillation needs passages about at least two topics: one part calibrates, the other trains")
     rng.shuffle(topics)
     held_out = set(topics[: max(1, len(topics) * config.held_out_claims // (config.claims + config.held_out_claims))])
-    perturber = Perturber(reader.sentences())
+    perturber = Perturber(drawer.sentences())
     rows: list[tuple[Any, ...]] = []
     for split, wanted in (("train", config.claims), ("held_out", config.held_out_claims)):
-        pool = [row for row in reader.rows if (topic_of(row) in held_out) == (split == "held_out")]
-        told = _restate(pool, wanted, reader, extractor, config, rng)
-        drawn = _draw(pool, wanted - len(told), reader, extractor, perturber, rng)
+        pool = [row for row in drawer.rows if (topic_of(row) in held_out) == (split == "held_out")]
+        told = _restate(pool, wanted, drawer, extractor, config, rng)
+        drawn = _draw(pool, wanted - len(told), drawer, extractor, perturber, rng)
         rows += [(*row, split) for row in (*told, *drawn)]
     if not rows:
         raise ValueError("distillation: the passages hold no sentence, labelled value or fact that can be claimed")
     table = pd.DataFrame(rows, columns=["topic", "text", "label", "kind", "shown", "said", "split"])
-    return _with_evidence(table, reader.windows())
+    return _with_evidence(table, drawer.windows())
 
 
 def passages_from_evidence(
@@ -102,7 +102,7 @@ def passages_from_evidence(
 def _draw(
     pool: list[dict[str, Any]],
     wanted: int,
-    reader: Reader,
+    drawer: StatementDrawer,
     extractor: ClaimExtractor,
     perturber: Perturber,
     rng: random.Random,
@@ -112,7 +112,7 @@ def _draw(
         for _ in range(ATTEMPTS * wanted):
             if len(rows) >= wanted or not pool:
                 break
-            drawn = reader.draw(rng.choice(pool), rng)
+            drawn = drawer.draw(rng.choice(pool), rng)
             made = _make(*drawn, extractor, perturber, rng) if drawn else None
             if made and (made[1], made[4]) not in rows:
                 rows[made[1], made[4]] = made
@@ -123,13 +123,13 @@ def _draw(
 def _restate(
     pool: list[dict[str, Any]],
     wanted: int,
-    reader: Reader,
+    drawer: StatementDrawer,
     extractor: ClaimExtractor,
     config: DistillationConfig,
     rng: random.Random,
 ) -> list[tuple[Any, ...]]:
     """Claims of sentences that another passage says in other words, or only seems to say; both equally often."""
-    sentences = [placed for row in pool for placed in reader.placed(row)]
+    sentences = [placed for row in pool for placed in drawer.placed(row)]
     rows: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
     drawn = rng.sample(sentences, min(RESTATED_SENTENCES, len(sentences)))
     for placed, other, same in restatements(drawn, config.base_model):

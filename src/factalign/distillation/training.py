@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,15 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
+from factalign.base.batching import batches_by_length
+from factalign.base.reliability import expected_calibration_error
 from factalign.corpora import GENERAL_AIDS, ReadingAids
 from factalign.distillation.config import DistillationConfig
 from factalign.distillation.grounding import IGNORED, GroundingHead, grounding_targets
 from factalign.distillation.synthesis import synthesise_claims
 from factalign.retrieval.encoder import BUNDLED, bundled_folder
-from factalign.verifiers.entailment.calibration import Calibration, expected_calibration_error, fit_calibration
-from factalign.verifiers.entailment.classifiers import best_device, best_dtype, token_batches
+from factalign.verifiers.entailment.calibration import Calibration, fit_calibration
+from factalign.verifiers.entailment.classifiers import best_device, best_dtype
 from factalign.verifiers.entailment.verifier import EntailmentVerifier
 
 logger = logging.getLogger(__name__)
@@ -116,12 +117,13 @@ def _train(model: Any, tokenizer: Any, claims: pd.DataFrame, config: Distillatio
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))
 
 
-def _batches(lengths: np.ndarray, config: DistillationConfig, epoch: int) -> Iterator[np.ndarray]:
+def _batches(lengths: np.ndarray, config: DistillationConfig, epoch: int) -> list[list[int]]:
+    """Batches of an epoch in a random order."""
     rng = np.random.default_rng((config.seed, epoch))
     noisy = lengths + rng.integers(0, 8, size=len(lengths))  # other neighbours in each epoch
-    batches = list(token_batches(noisy, config.batch_tokens))
+    batches = list(batches_by_length(noisy.tolist(), config.batch_tokens, padded=True))
     random.Random(config.seed + epoch).shuffle(batches)
-    yield from batches
+    return batches
 
 
 def _calibrate(folder: str | Path, claims: pd.DataFrame) -> dict[str, Any]:

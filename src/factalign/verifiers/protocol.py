@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from factalign.base.registry import Registry
+from factalign.base.registry import Choice, Registry
 
 if TYPE_CHECKING:
     from factalign.corpora.facts import Fact
@@ -85,4 +85,4 @@ def load_verifier(name: str, **options: Any) -> Verifier:
     Raises:
         ValueError: Unknown name or options.
     """
-    return VERIFIERS.load(name, **options)
+    return VERIFIERS.build(Choice(name=name, options=options))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+from scipy.special import expit
 
 FILE = "calibration.json"
 FLAT = 1e-6  # a scale of scores that tell nothing
@@ -38,7 +40,7 @@ class Calibration:
 
     def probability(self, logits: np.ndarray) -> np.ndarray:
         """P(supported) of logits, in the same shape."""
-        return _logistic(self.scale * np.asarray(logits, dtype=float) + self.offset)
+        return np.asarray(expit(self.scale * np.asarray(logits, dtype=float) + self.offset))
 
     def save(self, folder: str | Path) -> None:
         """Write `calibration.json` into `folder`."""
@@ -60,7 +62,7 @@ def load_calibration(folder: str | Path) -> Calibration:
         raise ValueError(f"{path}: must be a JSON object with scale, offset and threshold: {error}") from error
 
 
-def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100) -> Calibration:
+def fit_calibration(logits: ArrayLike, supported: ArrayLike) -> Calibration:
     """The calibration of greatest likelihood. Its threshold is one half: no label is then given that is the less
     likely one.
 
@@ -70,7 +72,6 @@ def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100
     Args:
         logits: One a claim.
         supported: The labels of the same claims.
-        steps: Newton steps at most.
 
     Raises:
         ValueError: A class is missing.
@@ -81,34 +82,17 @@ def fit_calibration(logits: ArrayLike, supported: ArrayLike, *, steps: int = 100
         raise ValueError(f"calibration needs both classes, got {positive} supported and {negative} other claims")
     target = np.where(y, (positive + 1) / (positive + 2), 1 / (negative + 2))
     centre, spread = x.mean(), x.std() or 1.0
-    design = np.stack([(x - centre) / spread, np.ones_like(x)], axis=1)
-    weights = np.zeros(2)
-    for _ in range(steps):
-        p = _logistic(design @ weights)
-        gradient = design.T @ (target - p)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        weights += step / max(1.0, float(np.abs(step).max()))  # far from the optimum a full step overshoots
-        if np.abs(step).max() < 1e-8:
-            break
-    if weights[0] <= FLAT:
+    standard = (x - centre) / spread
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Mean cross-entropy, and its gradient."""
+        score = weights[0] * standard + weights[1]
+        gap = expit(score) - target
+        return np.mean(np.logaddexp(0, score) - target * score), np.array([np.mean(gap * standard), np.mean(gap)])
+
+    slope, shift = minimize(loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    if slope <= FLAT:
         logger.warning("the scores are no higher for supported claims than for others: the classifier learnt nothing")
         return Calibration(FLAT, float(np.log(positive / negative)))
-    scale = float(weights[0] / spread)
-    return Calibration(scale, float(weights[1] - scale * centre))
-
-
-def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
-    """Mean gap between confidence and accuracy over `bins` equal bins of confidence, weighted by their
-    claims (Guo et al. 2017); NaN without claims.
-    """
-    sure, right = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
-    if not len(sure):
-        return float("nan")
-    group = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [abs(sure[group == b].sum() - right[group == b].sum()) for b in np.unique(group)]
-    return float(sum(gaps) / len(sure))
-
-
-def _logistic(x: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
+    scale = float(slope / spread)
+    return Calibration(scale, float(shift - scale * centre))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import asdict, replace
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from factalign.base.batching import batches_by_length
+from factalign.base.ids import content_hash
 from factalign.base.text import split_sentences, well_formed, with_topic
 from factalign.verifiers import Pair, Passage, Verdict
 from factalign.verifiers.entailment.calibration import load_calibration
-from factalign.verifiers.entailment.classifiers import (
-    best_device,
-    best_dtype,
-    fingerprint,
-    load_classifier,
-    supported_index,
-    token_batches,
-)
+from factalign.verifiers.entailment.classifiers import Classifier, supported_index
 from factalign.verifiers.entailment.windows import cut_windows, most_alike
 
 VERSION = 2
@@ -32,11 +27,13 @@ SPECIAL_TOKENS = 4  # the most that a tokenizer puts around and between two text
 class EntailmentVerifier:
     """Judges by the piece of evidence that supports the claim most, as MiniCheck does (Tang et al. 2024).
 
-    Passage longer than a window is read in windows of whole sentences. A claim is `supported` if the
+    A passage longer than a window is read in windows of whole sentences. A claim is `supported` if the
     largest calibrated P(supported) over all windows reaches the threshold, else `not_supported`; without
     evidence, or if it is too long to be read whole, it is `not_supported`. `irrelevant` is never said.
     A claim of several sentences is worth what its weakest sentence is, so that nothing said after a false
     sentence can lift it; and a sentence without a word in common with a window is not supported by it.
+
+    Making one reads the configuration and the calibration; the weights are loaded when the first claim is judged.
 
     Args:
         model: Folder or hub name of a classifier of (evidence, claim) or (claim, evidence) pairs, in
@@ -54,7 +51,8 @@ class EntailmentVerifier:
         revision: Of a hub model.
 
     Raises:
-        ValueError: No such model, one without a trained classifier, or labels that name no support.
+        ValueError: No such model, one that is no classifier, or labels that name no support. The first claim raises
+            it for weights that cannot be read or have no trained head.
     """
 
     def __init__(
@@ -72,11 +70,10 @@ class EntailmentVerifier:
         device: str = "auto",
         revision: str | None = None,
     ) -> None:
-        self._device = torch.device(best_device() if device == "auto" else device)
-        self._tokenizer, self._model = load_classifier(str(model), revision)
-        self._supported = supported_index(self._model.config.id2label, supported_label, model)
-        stored = bool(getattr(self._model.config, "claim_first", False))
-        self._claim_first = stored if claim_first is None else claim_first
+        self._classifier = Classifier(str(model), revision, dtype, device)
+        config = self._classifier.config
+        self._supported = supported_index(config.id2label, supported_label, model)
+        self._claim_first = bool(getattr(config, "claim_first", False)) if claim_first is None else claim_first
         calibration = load_calibration(model)
         if temperature is not None:
             calibration = replace(calibration, scale=1 / temperature if temperature else 0.0, offset=0.0)
@@ -84,23 +81,27 @@ class EntailmentVerifier:
             calibration = replace(calibration, threshold=threshold)
         self.calibration = calibration
         self._window_tokens, self._max_windows, self._batch_tokens = window_tokens, max_windows, batch_tokens
-        longest = getattr(self._model.config, "max_position_embeddings", 512)
+        longest = getattr(config, "max_position_embeddings", 512)
         self._claim_tokens = min(longest, 512) - window_tokens - SPECIAL_TOKENS
         if self._claim_tokens < window_tokens // 4 or max_windows < 1:
             raise ValueError(
                 f"{model}: it reads {longest} tokens, too few for windows of {window_tokens} beside a claim "
                 f"(window_tokens), or max_windows is below 1"
             )
-        settings = (self._supported, self._claim_first, calibration, window_tokens, max_windows)
-        digest = fingerprint(self._model.state_dict(), settings)
-        self._verifier_id = f"entailment-{VERSION}-{Path(model).name}-{digest}"
-        self._model.to(self._device, best_dtype(self._device) if dtype == "auto" else getattr(torch, dtype))
         self._cut = lru_cache(maxsize=50_000)(self._cut_text)
 
-    @property
+    @cached_property
     def verifier_id(self) -> str:
-        """See `Verifier.verifier_id`: names the folder, and a hash of weights and settings."""
-        return self._verifier_id
+        """See `Verifier.verifier_id`: names the model, and a hash of its files and the settings."""
+        settings = (
+            self._supported,
+            self._claim_first,
+            asdict(self.calibration),
+            self._window_tokens,
+            self._max_windows,
+        )
+        digest = content_hash(self._classifier.fingerprint, settings)[:12]
+        return f"entailment-{VERSION}-{Path(self._classifier.name).name}-{digest}"
 
     def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """See `Verifier.verify`. Pairs are read in batches of equal length; texts that recur are read once."""
@@ -137,7 +138,8 @@ class EntailmentVerifier:
     def _sentences(self, claim: str) -> list[str]:
         """What a claim says, sentence by sentence; nothing if it is too long to be read whole."""
         claim = well_formed(claim[: 20 * self._claim_tokens + 1])  # more than can be read; keeps this linear
-        if len(self._tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"]) > self._claim_tokens:
+        tokens = self._classifier.tokenizer(claim, add_special_tokens=False, verbose=False)["input_ids"]
+        if len(tokens) > self._claim_tokens:
             return []
         return [claim[start:end] for start, end in split_sentences(claim)]
 
@@ -149,24 +151,24 @@ class EntailmentVerifier:
             yield (sentence, window), index
 
     def _cut_text(self, text: str) -> tuple[str, ...]:
-        return tuple(cut_windows(text, self._tokenizer, self._window_tokens))
+        return tuple(cut_windows(text, self._classifier.tokenizer, self._window_tokens))
 
-    @torch.inference_mode()
     def _score(self, texts: list[tuple[str, str]]) -> np.ndarray:
         """Logit of "supported" against all other labels for each (claim, window)."""
-        if not texts:
-            return np.zeros(0)
-        first, second = zip(*(pair if self._claim_first else pair[::-1] for pair in texts), strict=True)
-        encoded = self._tokenizer(list(first), list(second), verbose=False)
-        lengths = np.array([len(ids) for ids in encoded["input_ids"]])
+        tokenizer, network = self._classifier.tokenizer, self._classifier.network
         scores = np.zeros(len(texts))
-        for rows in token_batches(lengths, self._batch_tokens):
-            batch = self._tokenizer.pad(
-                {key: [values[row] for row in rows] for key, values in encoded.items()}, return_tensors="pt"
-            ).to(self._device)
-            logits = self._model(**batch).logits.float()
-            others = torch.cat([logits[:, : self._supported], logits[:, self._supported + 1 :]], dim=1)
-            scores[rows] = (logits[:, self._supported] - others.logsumexp(dim=1)).cpu().numpy()
+        if not texts:
+            return scores
+        first, second = zip(*(pair if self._claim_first else pair[::-1] for pair in texts), strict=True)
+        encoded = tokenizer(list(first), list(second), verbose=False)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        for rows in batches_by_length(lengths, self._batch_tokens, padded=True):
+            columns = {key: [values[row] for row in rows] for key, values in encoded.items()}
+            batch = tokenizer.pad(columns, return_tensors="pt").to(self._classifier.device)
+            with torch.inference_mode():
+                logits = network(**batch).logits.float()
+                others = torch.cat([logits[:, : self._supported], logits[:, self._supported + 1 :]], dim=1)
+                scores[rows] = (logits[:, self._supported] - others.logsumexp(dim=1)).cpu().numpy()
         return scores
 
 

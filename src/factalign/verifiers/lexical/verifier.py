@@ -27,6 +27,7 @@ from factalign.verifiers.lexical.vocabulary import (
 
 _IDLE = FUNCTION_WORDS | LIGHT_VERBS | VAGUE | NEGATIONS
 VERSION = 1
+_IRRELEVANT = Verdict("irrelevant", 0.7)
 
 
 class LexicalVerifier:
@@ -54,18 +55,24 @@ class LexicalVerifier:
 
     def verify(self, pairs: Sequence[Pair]) -> list[Verdict]:
         """See `Verifier.verify`. Time is linear in the length of claims and evidence."""
-        return [self._verify(claim, evidence) for claim, evidence in pairs]
+        return [self._judge_claim(claim, evidence) for claim, evidence in pairs]
 
-    def _verify(self, text: str, evidence: Sequence[str | Passage]) -> Verdict:
+    def _judge_claim(self, text: str, evidence: Sequence[str | Passage]) -> Verdict:
+        """One wrong clause makes a claim wrong, with the confidence of the surest one; a right claim is as sure as its
+        least sure clause.
+        """
         reading = _Reading([_read(item if isinstance(item, Passage) else Passage(item)) for item in evidence])
-        verdicts = [self._judge(clause, reading) for clause in read_clauses(text, reading.passages)]
+        verdicts = [self._judge_clause(clause, reading) for clause in read_clauses(text, reading.passages)]
         wrong = [verdict for verdict in verdicts if verdict.label == "not_supported"]
         right = [verdict for verdict in verdicts if verdict.label == "supported"]
         if wrong:
             return max(wrong, key=lambda verdict: verdict.confidence)
         return min(right, key=lambda verdict: verdict.confidence, default=_IRRELEVANT)
 
-    def _judge(self, clause: Clause, reading: _Reading) -> Verdict:
+    def _judge_clause(self, clause: Clause, reading: _Reading) -> Verdict:
+        """The rule: typed facts that contradict decide; then the words that typed facts leave open; a clause without
+        such words is as good as the typed facts behind it. A negation turns what would be supported.
+        """
         typed = TypedCheck(clause)
         if typed.contradiction is not None:
             return Verdict("not_supported", 0.95, typed.contradiction)
@@ -79,7 +86,9 @@ class LexicalVerifier:
         return words or Verdict("supported", 0.9, typed.support)
 
     def _check_words(self, rest: _Open, clause: Clause, typed: TypedCheck, reading: _Reading) -> Verdict | None:
-        """What typed facts left open, against single passages; None if that is nothing checkable."""
+        """What typed facts left open, against the single passage that holds most of it; None if that is nothing
+        checkable.
+        """
         if not (rest.phrases or rest.required or rest.words or (rest.quantities and typed.asked)):
             return None
         total = sum(map(reading.weight, rest.words))
@@ -98,9 +107,6 @@ class LexicalVerifier:
         if elsewhere and not specific and not clause.where(COPULAS):
             return None  # a fragment about nothing that the evidence has a place for
         return Verdict("not_supported", round(0.9 - 0.4 * share, 4), index)
-
-
-_IRRELEVANT = Verdict("irrelevant", 0.7)
 
 
 class _Open:
