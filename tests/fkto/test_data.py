@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,19 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row()) + "\n", encoding="utf-8-sig")
     assert [r.label for r in read_rows(path)] == [True]
+
+
+def test_rows_come_through_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=[json.dumps(row()) + "\n"])
+    writer.start()
+    assert len(read_rows(path)) == 1
+    writer.join()
+    with pytest.raises(RecordError, match=r"nowhere: no such file of preference rows"):
+        read_rows(tmp_path / "nowhere")
+    with pytest.raises(RecordError, match=r"no such file of preference rows"):
+        read_rows(tmp_path)
 
 
 def test_arrays_and_tuples_are_lists() -> None:

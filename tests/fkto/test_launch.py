@@ -268,7 +268,11 @@ def test_quantized_training_needs_a_gpu(manifest: Callable[..., Path], capsys: p
         ({"config": {"beta": -1}}, "config.beta: Input should be greater than 0 (got -1)"),
         ({"seed": "x"}, "seed: Input should be a valid integer"),
         ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
-        ({"policy": {"model": "m"}}, "policy: Value error, policy handle: missing keys ['adapters', 'policy_id']"),
+        (
+            {"policy": {"mdel": "m"}},
+            "policy: Value error, policy handle: missing keys ['model'], unknown keys ['mdel']",
+        ),
+        ({"config": 3}, "config: Input should be"),
     ],
 )
 def test_what_is_wrong_with_a_manifest_is_named_with_its_file(
@@ -276,8 +280,15 @@ def test_what_is_wrong_with_a_manifest_is_named_with_its_file(
 ) -> None:
     path = manifest("x")
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert main([str(path)]) == 2
-    assert f"error: {path}: {message}" in capsys.readouterr().err
+    for flags in ([], ["--set", "epochs=2"]):
+        assert main([str(path), *flags]) == 2
+        assert f"error: {path}: {message}" in capsys.readouterr().err
+
+
+def test_a_handwritten_policy_needs_its_model_only() -> None:
+    found = Manifest(policy={"model": "m"}, preferences="d.jsonl", output_dir="o")
+    assert found.policy == {"policy_id": "m", "model": "m", "adapters": []}
+    assert (found.config, found.seed) == (FKTOConfig(), 0)
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,13 @@ def manifest_from(arguments: Sequence[str] | None = None) -> Manifest:
         raise ValueError("--adapter needs --model")
     fields = read_fields(options.manifest) if options.manifest else {}
     if options.model:
-        fields["policy"] = {"policy_id": options.model, "model": options.model, "adapters": options.adapter}
+        fields["policy"] = {"model": options.model, "adapters": options.adapter}
     flags = {"preferences": options.data, "output_dir": options.output_dir, "seed": options.seed}
     fields |= {key: value for key, value in flags.items() if value is not None}
     if missing := sorted({"policy", "preferences", "output_dir"} - fields.keys()):
         raise ValueError(f"missing: {', '.join(missing)} (give a manifest, or --model, --data and --output-dir)")
-    if options.set:
-        fields["config"] = dict(fields.get("config") or {}) | dict(map(_setting, options.set))
+    if isinstance(config := fields.get("config", {}), dict):
+        fields["config"] = config | dict(map(_setting, options.set))
     return check_fields(fields, options.manifest or "command line")
 
 

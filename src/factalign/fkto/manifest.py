@@ -18,7 +18,8 @@ class Manifest(BaseModel):
     """One training.
 
     Attributes:
-        policy: The handle of the policy to train, see `policies.PolicyHandle`.
+        policy: The handle of the policy to train, see `policies.PolicyHandle`; one that is written by hand may leave
+            out `policy_id` and `adapters`.
         preferences: JSON-lines file of rows, see `data`.
         output_dir: Gets checkpoints, the log, and the trained weights.
         config: The choices.
@@ -36,7 +37,7 @@ class Manifest(BaseModel):
     @field_validator("policy")
     @classmethod
     def _check_policy(cls, handle: dict[str, Any]) -> dict[str, Any]:
-        return dict(validate_handle(handle))
+        return dict(validate_handle({"policy_id": handle.get("model"), "adapters": [], **handle}))
 
 
 def read_fields(path: str | Path) -> dict[str, Any]:
