@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from factalign import audit, corpora, extraction, generation, retrieval, verifiers
 from factalign.base.registry import Choice
+from factalign.base.validation import explain
 from factalign.corpora import PromptConfig
 from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
@@ -182,7 +183,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors(include_url=False)]
+        lines = [f"  {line}" for line in explain(error, Parameters)]
         raise ValueError("invalid parameters in conf/:\n" + "\n".join(lines)) from None
 
 
@@ -192,15 +193,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value
-
-
-def _explain(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return f"  {key}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
-    model: Any = Parameters
-    for part in error["loc"][:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field is not None else None
-    valid = f"; valid keys: {', '.join(model.model_fields)}" if hasattr(model, "model_fields") else ""
-    return f"  {key}: unknown key{valid}"

@@ -26,8 +26,8 @@ def measure(model: str, length: int, above: int) -> dict[str, Any]:
     import transformers
 
     from factalign.fkto import FKTOConfig, FKTOTrainer
-    from factalign.fkto.__main__ import keep_freed_memory
-    from factalign.fkto.models import load_policy
+    from factalign.fkto.process import keep_freed_memory
+    from factalign.policies import load_policy, make_handle
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -36,7 +36,7 @@ def measure(model: str, length: int, above: int) -> dict[str, Any]:
         loss_type="apo_zero_unpaired", batch_size=1, micro_batch_size=1, max_steps=1, max_length=length,
         checkpoint_activations_above=above, reference_cache_dir=None,
     )  # fmt: skip
-    policy, tokenizer = load_policy({"model": model}, config)
+    policy, tokenizer = load_policy(make_handle(model), config.dtype)
     sentence = "The capital of Austria is Vienna. "
     text = sentence * length  # more than fits; cut off at `length`
     row = {

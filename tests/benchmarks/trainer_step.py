@@ -89,15 +89,15 @@ class Ours:
 
     def __init__(self, options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         from factalign.fkto import FKTOConfig, FKTOTrainer
-        from factalign.fkto.__main__ import keep_freed_memory
-        from factalign.fkto.models import load_policy
+        from factalign.fkto.process import keep_freed_memory
+        from factalign.policies import load_policy, make_handle
 
         keep_freed_memory()
         config = FKTOConfig(
             method=options.method, batch_size=MICRO_BATCH, micro_batch_size=MICRO_BATCH, max_steps=options.steps,
             reference_cache_dir=None,
         )  # fmt: skip
-        policy, tokenizer = load_policy({"model": options.model}, config)
+        policy, tokenizer = load_policy(make_handle(options.model), config.dtype)
         self.trainer = FKTOTrainer(policy, tokenizer, rows, config, tempfile.mkdtemp())
         self._step_tokens: list[int] = []
         self._work = {"rows": 0, "row_targets": 0, "pairs": 0, "pair_targets": 0}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from factalign.fkto.data import RowError, parse_row, parse_rows, read_rows
+from factalign.base.records import RecordError
+from factalign.fkto.data import parse_row, parse_rows, read_rows
 
 USER = [{"role": "user", "content": "Hi."}]
 ANSWER = [{"role": "assistant", "content": "One is. Two  are. Three."}]
@@ -72,46 +75,48 @@ def test_integer_labels_are_booleans(value: Any) -> None:
         ({"label": [True]}, "'label'"),
         ({"prompt": []}, "'prompt'"),
         ({"prompt": 3}, "'prompt'"),
-        ({"prompt": [{"role": "user"}]}, r"'prompt'\[0\]"),
+        ({"prompt": [{"role": "user"}]}, r"'prompt' .*\[0\]"),
         ({"completion": None}, "'completion'"),
         ({"completion": USER}, "'completion'"),
         ({"completion": ANSWER * 2}, "'completion'"),
         ({"sentence_label": [True]}, "sentence_spans"),
-        ({"sentence_label": [True], "sentence_spans": [[0, 99]]}, r"'sentence_spans'\[0\]"),
-        ({"sentence_label": [True], "sentence_spans": [[5, 5]]}, r"'sentence_spans'\[0\]"),
-        ({"sentence_label": [True, True], "sentence_spans": [[0, 9], [8, 17]]}, r"'sentence_spans'\[1\]"),
-        ({"sentence_label": [True], "sentence_spans": [[0, 7], [8, 9]]}, "'sentence_spans': 2"),
-        ({"sentence_label": [True], "sentence_spans": [[0]]}, r"'sentence_spans'\[0\]"),
-        ({"sentence_label": [3], "sentence_spans": [[0, 7]]}, r"'sentence_label'\[0\]"),
+        ({"sentence_label": [True], "sentence_spans": [[0, 99]]}, r"'sentence_spans' \[0\]"),
+        ({"sentence_label": [True], "sentence_spans": [[5, 5]]}, r"'sentence_spans' \[0\]"),
+        ({"sentence_label": [True, True], "sentence_spans": [[0, 9], [8, 17]]}, r"'sentence_spans' \[1\]"),
+        ({"sentence_label": [True], "sentence_spans": [[0, 7], [8, 9]]}, "'sentence_spans' has 2"),
+        ({"sentence_label": [True], "sentence_spans": [[0]]}, r"'sentence_spans' \[0\]"),
+        ({"sentence_label": [3], "sentence_spans": [[0, 7]]}, r"'sentence_label' \[0\]"),
         ({"sentence_label": 1, "sentence_spans": [[0, 7]]}, "'sentence_label'"),
-        ({"sentence_label": [True], "completion_sentences": ["Four."]}, r"'completion_sentences'\[0\]"),
-        ({"sentence_label": [True], "completion_sentences": [""]}, r"'completion_sentences'\[0\]"),
+        ({"sentence_label": [True], "completion_sentences": ["Four."]}, r"'completion_sentences' \[0\]"),
+        ({"sentence_label": [True], "completion_sentences": [""]}, r"'completion_sentences' \[0\]"),
         (
             {"sentence_label": [True], "completion_sentences": ["Two"], "sentence_spans": [[0, 7]]},
-            r"'sentence_spans'\[0\]",
+            r"'sentence_spans' \[0\]",
         ),
     ],
 )
 def test_a_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
-    with pytest.raises(RowError, match=f"here.*{field}"):
+    with pytest.raises(RecordError, match=f"^here: field .*{field}"):
         parse_row(row(**change), "here")
 
 
 def test_a_missing_field_is_named() -> None:
-    with pytest.raises(RowError, match="'label' is missing"):
+    with pytest.raises(RecordError, match=r"^x: field 'label' is missing"):
         parse_row({"prompt": "a", "completion": "b"}, "x")
 
 
 def test_files_name_path_and_line(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row()) + "\n\n{broken\n")
-    with pytest.raises(RowError, match=r"rows\.jsonl, line 3: not JSON"):
+    with pytest.raises(RecordError, match=r"rows\.jsonl, line 3: not JSON"):
         read_rows(path)
     path.write_text(json.dumps(row()) + "\n" + json.dumps(row(label=5)) + "\n")
-    with pytest.raises(RowError, match=r"rows\.jsonl, line 2.*label"):
+    with pytest.raises(
+        RecordError, match=r"rows\.jsonl, line 2: field 'label' must be true, false, 1, 0 or null, got 5"
+    ):
         read_rows(path)
     path.write_text("\n")
-    with pytest.raises(RowError, match="no rows"):
+    with pytest.raises(RecordError, match="no rows"):
         read_rows(path)
 
 
@@ -119,6 +124,46 @@ def test_files_give_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row()) + "\n" + json.dumps(row(label=None)) + "\n")
     assert [r.label for r in read_rows(path)] == [True, None]
+
+
+def test_a_byte_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(json.dumps(row()).encode() + b"\n" + json.dumps(row()).encode().replace(b"Hi", b"\xff"))
+    with pytest.raises(RecordError, match=r"rows\.jsonl, line 2: not text in UTF-8: byte 0xff"):
+        read_rows(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row()) + "\n", encoding="utf-8-sig")
+    assert [r.label for r in read_rows(path)] == [True]
+
+
+def test_rows_come_through_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=[json.dumps(row()) + "\n"])
+    writer.start()
+    assert len(read_rows(path)) == 1
+    writer.join()
+    with pytest.raises(RecordError, match=r"nowhere: no such file of preference rows"):
+        read_rows(tmp_path / "nowhere")
+    with pytest.raises(RecordError, match=r"no such file of preference rows"):
+        read_rows(tmp_path)
+
+
+def test_arrays_and_tuples_are_lists() -> None:
+    """What `datasets`, pandas and hand-written code hand over."""
+    found = parse_row(
+        row(
+            prompt=np.array(USER, dtype=object),
+            completion=tuple(ANSWER),
+            sentence_spans=np.array([[0, 7], [8, 17]]),
+            sentence_label=np.array([1, 0]),
+        ),
+        "x",
+    )
+    assert found == parse_row(row(sentence_spans=[(0, 7), (8, 17)], sentence_label=(True, False)), "x")
 
 
 def test_lone_surrogates_keep_their_place() -> None:

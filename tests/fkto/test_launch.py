@@ -16,11 +16,13 @@ import torch
 import transformers
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from factalign.fkto.__main__ import PARENT_PIPE, main, manifest_from, run
+from factalign.fkto.__main__ import main, manifest_from, run
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.models import load_policy
+from factalign.fkto.manifest import Manifest
+from factalign.fkto.process import PARENT_PIPE
+from factalign.policies import PolicyError
 
 from .conftest import make_rows
 from .test_trainer import PLAIN
@@ -129,7 +131,7 @@ def test_flags_make_a_manifest() -> None:
     flags = "--model m --adapter a --adapter b --data d.jsonl --output-dir o --seed 4 --set method=layers"
     lists = '--set beta=0.2 --set report_to=["tensorboard"] --set save_steps=null'
     found = manifest_from(f"{flags} {lists}".split())
-    assert found == {
+    assert found.model_dump(mode="json", exclude_unset=True) == {
         "policy": {"policy_id": "m", "model": "m", "adapters": ["a", "b"]},
         "preferences": "d.jsonl",
         "output_dir": "o",
@@ -140,7 +142,7 @@ def test_flags_make_a_manifest() -> None:
 
 def test_flags_win_over_the_file(manifest: Callable[..., Path]) -> None:
     found = manifest_from([str(manifest("x")), "--seed", "9", "--set", "beta=0.5", "--output-dir", "else"])
-    assert (found["seed"], found["config"]["beta"], found["output_dir"]) == (9, 0.5, "else")
+    assert (found.seed, found.config.beta, found.output_dir) == (9, 0.5, Path("else"))
 
 
 @pytest.mark.parametrize(
@@ -193,23 +195,113 @@ def test_a_hub_model_trains_at_its_revision(
 
     patch(transformers.AutoModelForCausalLM)
     patch(transformers.AutoTokenizer)
-    first = run(content)
+    first = run(Manifest(**content))
     assert {options["revision"] for options in calls.values()} == {"abc123"}
     assert calls.keys() == {"AutoModelForCausalLM", "AutoTokenizer"}
     assert calls["AutoModelForCausalLM"]["use_safetensors"] is True
     assert not any(options.get("trust_remote_code") for options in calls.values())
-    again = run({**content, "output_dir": str(tmp_path / "again")})
+    again = run(Manifest(**{**content, "output_dir": str(tmp_path / "again")}))
     assert first["references_computed"] == again["references_cached"] > 0
 
 
 @pytest.mark.parametrize(
-    "policy",
-    [{"model": "/no/where"}, {"model": "./nowhere"}, {"model": __file__}, {"model": "a/b", "adapters": ["a/c"]}],
-    ids=lambda policy: policy["model"],
+    ("policy", "message"),
+    [
+        ({"model": "/no/where"}, "no model folder '/no/where'"),
+        ({"model": "./nowhere"}, "no model folder './nowhere'"),
+        ({"model": __file__}, f"no model folder '{__file__}'"),
+        ({"model": "a/b", "adapters": ["a/c"]}, "adapter folder a/c holds no adapter_config.json"),
+    ],
+    ids=lambda value: value["model"] if isinstance(value, dict) else "",
 )
-def test_paths_that_are_no_folders_are_named(policy: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{policy.get('adapters', [policy['model']])[0]} is not a folder"):
-        load_policy(policy, FKTOConfig())
+def test_paths_that_are_no_folders_are_named(
+    manifest: Callable[..., Path], policy: dict[str, Any], message: str
+) -> None:
+    content = json.loads(manifest("x").read_text())
+    content["policy"] |= policy
+    with pytest.raises(PolicyError, match=message):
+        run(Manifest(**content))
+
+
+def test_a_model_that_lacks_tensors_is_refused(
+    manifest: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """transformers would fill them with random numbers, and training would go on from there."""
+    weights = tmp_path / "policy" / "model.safetensors"
+    path = manifest("x")
+    tensors = load_file(weights)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    assert main([str(path)]) == 2
+    message = capsys.readouterr().err
+    assert "incomplete: 1 tensors" in message and "model.layers.1.mlp.up_proj.weight" in message
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_adapter_in_a_pickle_is_refused(
+    manifest: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(manifest("first", method="lora", max_steps=1))]) == 0
+    adapter = tmp_path / "first" / "adapter"
+    torch.save(load_file(adapter / "adapter_model.safetensors"), adapter / "adapter_model.bin")
+    (adapter / "adapter_model.safetensors").unlink()
+    path = manifest("second", method="lora")
+    content = json.loads(path.read_text())
+    content["policy"]["adapters"] = [str(adapter)]
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 2
+    assert f"{adapter} holds no adapter_model.safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_quantized_training_needs_a_gpu(manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(manifest("x", method="lora", load_in_4bit=True))]) == 2
+    assert "load_in_4bit needs a GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bta": 1}, "bta: unknown key; valid keys: policy, preferences, output_dir, config, seed"),
+        ({"config": {"bta": 1}}, "config.bta: unknown key; valid keys: loss_type, beta"),
+        ({"config": {"beta": -1}}, "config.beta: Input should be greater than 0 (got -1)"),
+        ({"seed": "x"}, "seed: Input should be a valid integer"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+        (
+            {"policy": {"mdel": "m"}},
+            "policy: Value error, policy handle: missing keys ['model'], unknown keys ['mdel']",
+        ),
+        ({"config": 3}, "config: Input should be"),
+    ],
+)
+def test_what_is_wrong_with_a_manifest_is_named_with_its_file(
+    manifest: Callable[..., Path], capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    path = manifest("x")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    for flags in ([], ["--set", "epochs=2"]):
+        assert main([str(path), *flags]) == 2
+        assert f"error: {path}: {message}" in capsys.readouterr().err
+
+
+def test_a_handwritten_policy_needs_its_model_only() -> None:
+    found = Manifest(policy={"model": "m"}, preferences="d.jsonl", output_dir="o")
+    assert found.policy == {"policy_id": "m", "model": "m", "adapters": []}
+    assert (found.config, found.seed) == (FKTOConfig(), 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"{broken", "not JSON"), (b"\xff", "not JSON"), (b"[]", "must be a JSON object, got list")],
+)
+def test_a_manifest_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    assert main([str(path)]) == 2
+    assert f"error: {path}: {message}" in capsys.readouterr().err
 
 
 # ---- Processes ----
@@ -217,7 +309,7 @@ def test_paths_that_are_no_folders_are_named(policy: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["the pipe", "another pipe", "closed", "no flag"])
 def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
-    code = "import time, factalign.fkto.__main__ as m; m.exit_with_parent(); time.sleep(1); print('alive')"
+    code = "import time, factalign.fkto.process as p; p.exit_with_parent(); time.sleep(1); print('alive')"
     read_end, write_end = os.pipe()
     os.close(write_end)
     number = os.fstat(read_end).st_ino

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from factalign.fkto.data import Row, RowError
+from factalign.base.records import RecordError
+from factalign.fkto.data import Row
 from factalign.fkto.spans import NO_SENTENCE, SpanEncoder, TokenSequence
 
 from .conftest import SPECIAL, TEMPLATES, make_tokenizer
@@ -128,7 +129,7 @@ def test_a_template_that_rewrites_the_completion_is_an_error_with_the_row(
 ) -> None:
     broken = make_tokenizer("byte_level")
     broken.chat_template = "{% for m in messages %}{{ m.content | upper }}{% endfor %}"
-    with pytest.raises(RowError, match=r"row 7.*changes the completion"):
+    with pytest.raises(RecordError, match=r"row 7.*changes the completion"):
         SpanEncoder(broken, 512).encode(Row((("user", "Hi."),), "small", True, name="row 7"))
 
 

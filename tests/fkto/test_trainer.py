@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerFast, TrainerCallback
 
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
-from factalign.fkto.models import load_policy
 from factalign.fkto.trunk import StateStore
+from factalign.policies import load_policy, make_handle
 
 from .conftest import make_model, make_rows
 
@@ -487,12 +487,11 @@ def test_the_result_loads_as_the_next_policy(tokenizer: PreTrainedTokenizerFast,
     assert saved["sentences"] > 0 and saved["seconds"] > 0 and saved["peak_memory_gib"] > 0
     assert not list((tmp_path / "out").glob("checkpoint-*"))
     assert not list((tmp_path / "out").glob("**/*.bin"))
-    handle = (
-        {"model": str(tmp_path / "policy"), "adapters": [str(tmp_path / "out" / "adapter")]}
-        if method == "lora"
-        else {"model": str(tmp_path / "out" / "model"), "adapters": []}
-    )
-    policy, _ = load_policy(handle, FKTOConfig(dtype="float32"))
+    if method == "lora":
+        handle = make_handle(tmp_path / "policy", [tmp_path / "out" / "adapter"])
+    else:
+        handle = make_handle(tmp_path / "out" / "model")
+    policy, _ = load_policy(handle, "float32")
     with torch.no_grad():
         ids = torch.from_numpy(s.ids).long()[None]
         found = torch.log_softmax(policy(input_ids=ids).logits, -1)
@@ -504,15 +503,14 @@ def test_the_result_loads_as_the_next_policy(tokenizer: PreTrainedTokenizerFast,
 def test_adapters_merge_in_their_order(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     make_model(len(tokenizer)).save_pretrained(tmp_path / "policy")
     tokenizer.save_pretrained(tmp_path / "policy")
-    handle: dict[str, Any] = {"model": str(tmp_path / "policy"), "adapters": []}
-    config = FKTOConfig(dtype="float32")
+    handle = make_handle(tmp_path / "policy")
     for name in ("first", "second"):
-        policy, _ = load_policy(handle, config)
+        policy, _ = load_policy(handle, "float32")
         trainer = make_trainer(tokenizer, tmp_path / name, model=policy, method="lora", learning_rate=0.3)
         trainer.train()
         trainer.save_result()
         handle["adapters"].append(str(tmp_path / name / "adapter"))
-    merged, _ = load_policy(handle, config)
+    merged, _ = load_policy(handle, "float32")
     s = trainer._store.sequences[0]
     with torch.no_grad():
         trainer.model.eval()

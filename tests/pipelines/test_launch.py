@@ -1,7 +1,6 @@
 """The training's child process: its failures, its log, and its end when its parent is killed."""
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -12,14 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from factalign.fkto import Manifest
 from factalign.pipelines.training.launch import TrainingError, launch
 
 PROFILES = Path(__file__).resolve().parents[2] / "conf/base/accelerate"
 PARENT = """
-import json, sys
+import sys
 from pathlib import Path
+from factalign.fkto import Manifest
 from factalign.pipelines.training.launch import launch
-launch(json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+launch(Manifest.model_validate_json(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
 """
 
 
@@ -45,8 +46,8 @@ def is_alive(process: psutil.Process) -> bool:
 def test_the_training_ends_when_its_parent_is_killed(tiny_handle, tmp_path):
     rows = tmp_path / "rows.jsonl"
     os.mkfifo(rows)  # whoever reads its rows here waits for ever
-    manifest = {"policy": tiny_handle, "preferences": str(rows), "output_dir": str(tmp_path / "output")}
-    arguments = [json.dumps(manifest), str(tmp_path), str(PROFILES / "cpu.yaml")]
+    manifest = Manifest(policy=tiny_handle, preferences=rows, output_dir=tmp_path / "output")
+    arguments = [manifest.model_dump_json(), str(tmp_path), str(PROFILES / "cpu.yaml")]
     parent = subprocess.Popen([sys.executable, "-c", PARENT, *arguments])
     writer = wait_for_reader(rows, parent)
     family = psutil.Process(parent.pid).children(recursive=True)
@@ -67,21 +68,24 @@ def test_the_training_ends_when_its_parent_is_killed(tiny_handle, tmp_path):
 
 
 def test_a_failed_training_says_why_and_begins_its_log_anew_unless_it_continues(tiny_handle, tmp_path):
-    manifest = {"policy": tiny_handle, "preferences": "", "output_dir": str(tmp_path / "output"), "bta": 1}
+    manifest = Manifest(policy=tiny_handle, preferences=tmp_path / "nowhere.jsonl", output_dir=tmp_path / "output")
     log = tmp_path / "train.log"
     log.write_text("an earlier training\n")
-    with pytest.raises(TrainingError, match=r"(?s)code 1; the end of .*train\.log:.*unknown keys \['bta'\]"):
+    with pytest.raises(
+        TrainingError, match=r"(?s)code 1; the end of .*train\.log:.*nowhere\.jsonl: no such file of preference rows"
+    ):
         launch(manifest, tmp_path, PROFILES / "cpu.yaml")
-    assert "unknown keys ['bta']" in log.read_text()
+    assert "nowhere.jsonl: no such file of preference rows" in log.read_text()
     assert "an earlier training" not in log.read_text()
     log.write_text("an interrupted training\n")
     (tmp_path / "output" / "checkpoint-1").mkdir(parents=True)
     with pytest.raises(TrainingError):
         launch(manifest, tmp_path, PROFILES / "cpu.yaml")
     assert log.read_text().startswith("an interrupted training\n")
-    assert "unknown keys ['bta']" in log.read_text()
+    assert "nowhere.jsonl: no such file of preference rows" in log.read_text()
 
 
-def test_an_unknown_profile_lists_the_valid_ones(tmp_path):
+def test_an_unknown_profile_lists_the_valid_ones(tiny_handle, tmp_path):
+    manifest = Manifest(policy=tiny_handle, preferences=tmp_path / "rows.jsonl", output_dir=tmp_path / "output")
     with pytest.raises(FileNotFoundError, match=r"no accelerate profile .*tpu\.yaml; valid profiles: cpu, ddp, fsdp2"):
-        launch({}, tmp_path, PROFILES / "tpu.yaml")
+        launch(manifest, tmp_path, PROFILES / "tpu.yaml")

@@ -107,7 +107,8 @@ def text_lines(path: str | Path, what: str = "text") -> Iterator[str]:
     Raises:
         RecordError: No such file, or a line is not UTF-8.
     """
-    if not Path(path).is_file():
+    # A pipe will do as well as a file.
+    if not Path(path).exists() or Path(path).is_dir():
         raise RecordError(f"{path}: no such file of {what}")
     # Strict decoding works by blocks, so its error would not know the line.
     with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
-import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from factalign.fkto.config import FKTOConfig
-
-PARENT_PIPE = "FACTALIGN_PARENT_PIPE"
+from factalign.fkto.manifest import Manifest, check_fields, read_fields
+from factalign.fkto.process import exit_with_parent, keep_freed_memory
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,97 +47,54 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def manifest_from(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+def manifest_from(arguments: Sequence[str] | None = None) -> Manifest:
     """Read the command line into a complete manifest; flags win over the file.
 
     Raises:
         ValueError: Something is missing or unknown; the message names it.
+        OSError: The file cannot be read.
     """
     options = parser().parse_args(arguments)
     if options.adapter and not options.model:
         raise ValueError("--adapter needs --model")
-    manifest: dict[str, Any] = {}
-    if options.manifest:
-        manifest = json.loads(Path(options.manifest).read_text(encoding="utf-8"))
+    fields = read_fields(options.manifest) if options.manifest else {}
     if options.model:
-        manifest["policy"] = {"policy_id": options.model, "model": options.model, "adapters": options.adapter}
-    for key, value in (
-        ("preferences", options.data),
-        ("output_dir", options.output_dir),
-        ("seed", options.seed),
-    ):
-        if value is not None:
-            manifest[key] = value
-    known = {"policy", "preferences", "output_dir", "config", "seed"}
-    if missing := sorted(known - {"config", "seed"} - manifest.keys()):
+        fields["policy"] = {"model": options.model, "adapters": options.adapter}
+    flags = {"preferences": options.data, "output_dir": options.output_dir, "seed": options.seed}
+    fields |= {key: value for key, value in flags.items() if value is not None}
+    if missing := sorted({"policy", "preferences", "output_dir"} - fields.keys()):
         raise ValueError(f"missing: {', '.join(missing)} (give a manifest, or --model, --data and --output-dir)")
-    if unknown := sorted(manifest.keys() - known):
-        raise ValueError(f"{options.manifest}: unknown keys {unknown}; valid: {sorted(known)}")
-    config = dict(manifest.get("config") or {})
-    for assignment in options.set:
-        name, separator, value = assignment.partition("=")
-        if not separator:
-            raise ValueError(f"--set {assignment}: expected NAME=VALUE")
-        try:
-            config[name] = json.loads(value)
-        except json.JSONDecodeError:
-            config[name] = value
-    return {"seed": 0, **manifest, "config": config}
+    if isinstance(config := fields.get("config", {}), dict):
+        fields["config"] = config | dict(map(_setting, options.set))
+    return check_fields(fields, options.manifest or "command line")
 
 
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed instead of returning it to the kernel.
-
-    A step on the CPU frees and takes the same large buffers thousands of times; mapping and clearing their pages anew
-    costs about a tenth of the time.
-    """
-    if sys.platform != "linux":
-        return
-    trim_threshold, mmap_max = -1, -4  # names of malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-
-
-def exit_with_parent() -> None:
-    """End this process group when the process that started the training is gone, even by a signal it cannot catch.
-
-    That process holds the other end of a pipe, which is the standard input here (launchers hand this on, and close
-    other descriptors), and names the pipe in the environment. Where a launcher has put something else there, its end
-    says nothing.
-    """
+def _setting(assignment: str) -> tuple[str, Any]:
+    name, separator, value = assignment.partition("=")
+    if not separator:
+        raise ValueError(f"--set {assignment}: expected NAME=VALUE")
     try:
-        number = os.fstat(0).st_ino
-    except OSError:
-        return
-    if os.environ.get(PARENT_PIPE) != str(number):
-        return
-
-    def wait() -> None:
-        while os.read(0, 1024):
-            pass
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="exit_with_parent", daemon=True).start()
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
-def run(manifest: dict[str, Any]) -> dict[str, Any]:
+def run(manifest: Manifest) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
-    config = FKTOConfig(**manifest["config"])
     keep_freed_memory()
     import transformers
 
     from factalign.fkto.data import read_rows
-    from factalign.fkto.models import load_policy
     from factalign.fkto.trainer import FKTOTrainer
+    from factalign.policies import load_policy
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    rows = read_rows(manifest["preferences"])
-    model, tokenizer = load_policy(manifest["policy"], config)
-    trainer = FKTOTrainer(model, tokenizer, rows, config, manifest["output_dir"], seed=manifest["seed"])
+    config = manifest.config
+    rows = read_rows(manifest.preferences)
+    model, tokenizer = load_policy(manifest.policy, config.dtype, load_in_4bit=config.load_in_4bit)
+    trainer = FKTOTrainer(model, tokenizer, rows, config, manifest.output_dir, seed=manifest.seed)
     trainer.train()
     return trainer.save_result()
 
@@ -155,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         run(manifest_from(arguments))
-    except (ValidationError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0

@@ -1,21 +1,160 @@
-"""From the items of a micro-batch to its tensors."""
+"""The tensors of a micro-batch, and how they are made of token sequences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from factalign.fkto.collate import model_inputs, segments
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.pairs import Item
+from factalign.fkto.plan import Item
 from factalign.fkto.reference import ReferenceCache, sequence_key
 from factalign.fkto.row_store import RowStore
 from factalign.fkto.spans import NO_SENTENCE, TokenSequence
 from factalign.fkto.trunk import StateStore
+
+
+class ModelInputs(TypedDict, total=False):
+    """What the policy's `forward` takes (see `models.install_forward`), of one or more sequences.
+
+    Keys:
+        input_ids: `[rows, length]`.
+        position_ids: `[rows, length]`.
+        positions: `[n]`, where in the flattened rows the hidden state stands that predicts each scored token.
+        targets: `[n]`, the scored tokens of all sequences in turn.
+        attention_mask: `[rows, length]`, padded only.
+        cu_seq_lens_q: `[sequences + 1]` int32, where each sequence begins, and the total; packed only.
+        cu_seq_lens_k: The same.
+        max_length_q: Length of the longest sequence; packed only.
+        max_length_k: The same.
+        trunk_states: `[rows, length, width]`, with method `layers`: what the first trained layer receives.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    positions: Tensor
+    targets: Tensor
+    attention_mask: Tensor
+    cu_seq_lens_q: Tensor
+    cu_seq_lens_k: Tensor
+    max_length_q: int
+    max_length_k: int
+    trunk_states: Tensor
+
+
+class Side(TypedDict):
+    """The rows of a micro-batch, or its mismatched pairs.
+
+    Keys:
+        inputs: What the policy takes.
+        reference: `[n]`, log-probabilities of the reference, in nats, of the scored tokens of all sequences in turn.
+        of_row: `[n]`, the sequence that each scored token belongs to.
+        of_sentence: `[n]`, the labelled sentence that it belongs to, negative for none.
+        size: The number of sequences.
+        longest: Tokens of the longest one.
+        sentence_labels: `[m]` bool, of the labelled sentences of all sequences in turn.
+        sentence_share: `[m]`, what each of them counts in the mean: 1, or 1 / (sentences of its response).
+    """
+
+    inputs: ModelInputs
+    reference: Tensor
+    of_row: Tensor
+    of_sentence: Tensor
+    size: int
+    longest: int
+    sentence_labels: Tensor
+    sentence_share: Tensor
+
+
+class MicroBatch(TypedDict):
+    """The rows of one forward and backward pass.
+
+    Keys:
+        rows: All rows.
+        pairs: Their mismatched pairs; None where there are none.
+        labelled: `[k]`, indices of the rows with a label.
+        labels: `[k]` bool, their labels.
+        counting: Indices of the rows that do not only fill up a rank's share.
+        tokens: Tokens of those.
+        names: Of all rows, for messages.
+    """
+
+    rows: Side
+    pairs: Side | None
+    labelled: Tensor
+    labels: Tensor
+    counting: Tensor
+    tokens: int
+    names: list[str]
+
+
+class StepBatch(MicroBatch):
+    """A micro-batch that knows its optimizer step, over all micro-batches and ranks; its pairs are spent (None).
+
+    Keys:
+        num_labels: Scalar, labels of the step, at least 1.
+        num_sentences: Scalar, the sum of its `sentence_share`s, at least 1.
+        z0: Scalar, the reference point of responses, in nats (see `losses`).
+        z0_sentence: Scalar, the reference point of sentences.
+    """
+
+    num_labels: Tensor
+    num_sentences: Tensor
+    z0: Tensor
+    z0_sentence: Tensor
+
+
+def model_inputs(sequences: Sequence[TokenSequence], packing: bool, pad_id: int = 0) -> ModelInputs:
+    """What the policy's `forward` takes (see `models.install_forward`).
+
+    Packed, the sequences stand behind each other in one row; padded, each has a row of its own, filled up on the right.
+    """
+    lengths = [len(s) for s in sequences]
+    longest = max(lengths)
+    if packing:
+        begins = np.concatenate([[0], np.cumsum(lengths)])
+        ids = np.concatenate([s.ids for s in sequences])[None]
+        position = np.concatenate([np.arange(n) for n in lengths])[None]
+        bounds = torch.from_numpy(begins.astype(np.int32))
+        layout = ModelInputs(cu_seq_lens_q=bounds, cu_seq_lens_k=bounds, max_length_q=longest, max_length_k=longest)
+    else:
+        begins = np.arange(len(sequences)) * longest
+        ids = np.stack([np.pad(s.ids, (0, longest - len(s)), constant_values=pad_id) for s in sequences])
+        position = np.broadcast_to(np.arange(longest), ids.shape)
+        mask = np.arange(longest)[None] < np.array(lengths)[:, None]
+        layout = ModelInputs(attention_mask=torch.from_numpy(mask.astype(np.int64)))
+    scored = [np.arange(s.start, len(s)) + begin - 1 for s, begin in zip(sequences, begins, strict=False)]
+    return {
+        "input_ids": torch.from_numpy(ids.astype(np.int64)),
+        "position_ids": torch.from_numpy(position.astype(np.int64)),
+        "positions": torch.from_numpy(np.concatenate(scored).astype(np.int64)),
+        "targets": torch.from_numpy(np.concatenate([s.ids[s.start :] for s in sequences]).astype(np.int64)),
+        **layout,
+    }
+
+
+def segments(sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
+    """To which sequence, and to which labelled sentence, each scored token belongs.
+
+    Returns:
+        `[n]` index of the sequence; `[n]` index into the list of sentences, negative for none; the sentences of all
+        sequences in turn, as (sequence, index within its row).
+    """
+    sentences = [(i, index) for i, s in enumerate(sequences) for index in s.sentences]
+    number = {sentence: k for k, sentence in enumerate(sentences)}
+    of_sequence = np.repeat(np.arange(len(sequences)), [s.num_scored for s in sequences])
+    of_sentence = []
+    for i, s in enumerate(sequences):
+        # The last entry is looked up by NO_SENTENCE.
+        table = np.full(max(s.sentences, default=-1) + 2, NO_SENTENCE, dtype=np.int64)
+        for index in s.sentences:
+            table[index] = number[i, index]
+        of_sentence.append(table[s.sentence])
+    return torch.from_numpy(of_sequence), torch.from_numpy(np.concatenate(of_sentence)), sentences
 
 
 class Batches:
@@ -37,8 +176,8 @@ class Batches:
         self._packing = config.packing
         self._reduction = config.sentence_reduction
 
-    def inputs(self, sequences: Sequence[TokenSequence]) -> dict[str, Any]:
-        """What the policy's `forward` takes: `collate.model_inputs`, and `trunk_states` `[rows, length, width]`."""
+    def inputs(self, sequences: Sequence[TokenSequence]) -> ModelInputs:
+        """What the policy's `forward` takes: `model_inputs`, and the trunk states where there is a trunk."""
         inputs = model_inputs(sequences, self._packing)
         if self._states is not None:
             states = [self._states.get(sequence_key(s)) for s in sequences]
@@ -47,14 +186,8 @@ class Batches:
             )
         return inputs
 
-    def collate(self, items: Sequence[Item]) -> dict[str, Any]:
-        """One micro-batch.
-
-        Returns:
-            `rows` and `pairs`, the sides (see `_side`; `pairs` is None where there are none); `labelled` `[k]`, indices
-            of the rows with a label, and `labels` `[k]` bool; `counting`, indices of the rows that do not only fill up
-            a rank's share; `tokens`, their tokens; `names` of all rows.
-        """
+    def collate(self, items: Sequence[Item]) -> MicroBatch:
+        """One micro-batch."""
         rows = [item.row for item in items]
         sequences = [
             s if item.counts else replace(s, sentences=(), sentence=s.sentence * 0 + NO_SENTENCE)
@@ -73,14 +206,7 @@ class Batches:
             "names": [self._store.rows[row].name for row in rows],
         }
 
-    def _side(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> dict[str, Any]:
-        """Tensors of a micro-batch's rows, or of its mismatched pairs.
-
-        Returns:
-            `inputs` of the policy; `reference` `[n]`, in nats, of the scored tokens of all sequences in turn;
-            `of_row` and `of_sentence` `[n]` (see `collate.segments`); `size`, the number of sequences; `longest`, in
-            tokens; `sentence_labels` `[m]` bool and `sentence_share` `[m]`.
-        """
+    def _side(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> Side:
         of_row, of_sentence, sentences = segments(sequences)
         return {
             "inputs": self.inputs(sequences),
@@ -96,7 +222,6 @@ class Batches:
         }
 
     def _sentence_shares(self, sequences: Sequence[TokenSequence], sentences: list[tuple[int, int]]) -> Tensor:
-        """What each sentence counts in the mean: 1, or 1 / (sentences of its response)."""
         if self._reduction == "sentence":
             return torch.ones(len(sentences))
         return torch.tensor([1.0 / len(sequences[i].sentences) for i, _ in sentences])

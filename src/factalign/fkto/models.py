@@ -1,4 +1,4 @@
-"""Loading a policy, choosing what is trained, and the forward pass that returns log-probabilities."""
+"""A policy made ready for training: the choice of its trained weights, and a forward pass to log-probabilities."""
 
 from __future__ import annotations
 
@@ -22,47 +22,13 @@ from factalign.fkto.trunk import FrozenTrunk, decoder_layers
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
+def parameters_hash(model: nn.Module) -> str:
+    """SHA-256 over names, types and bytes of all parameters: two models with it in common are the same function.
 
-def load_policy(handle: Mapping[str, Any], config: FKTOConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Load `{"model": path or hub name, "adapters": [path, …], "revision": …}` and merge the adapters in their order.
-
-    Only safetensors are read, and no code that comes with a model is run.
-
-    Raises:
-        ValueError: A folder does not exist; or the base is to be quantized although there is no GPU, or although
-            adapters must be merged into it.
-        OSError: There is no such model, folder or on the hub, or its weights are not safetensors.
+    `policies.model_fingerprint` speaks of a folder's files instead: a merged adapter or another compute type is another
+    function, and has no folder.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    name, revision, adapters = handle["model"], handle.get("revision"), handle.get("adapters", ())
-    for path in (*([name] if _is_local(name) else []), *adapters):
-        if not Path(path).is_dir():
-            raise ValueError(f"policy {handle.get('policy_id', '')}: {path} is not a folder")
-    options: dict[str, Any] = {"dtype": DTYPES[config.dtype], "revision": revision, "use_safetensors": True}
-    if config.load_in_4bit:
-        from transformers import BitsAndBytesConfig
-
-        if not torch.cuda.is_available():
-            # On the CPU, bitsandbytes 0.50 packs weights for inference, and no gradient passes through them.
-            raise ValueError("load_in_4bit needs a GPU")
-        if adapters:
-            raise ValueError("load_in_4bit: adapters cannot be merged into a quantized base; merge and save them first")
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[config.dtype]
-        )
-    model = AutoModelForCausalLM.from_pretrained(name, **options)
-    for path in adapters:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, path).merge_and_unload()
-    return model, AutoTokenizer.from_pretrained(name, revision=revision)
-
-
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, types and bytes of all parameters: two models with it in common are the same function."""
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
         data = parameter.detach().contiguous().cpu()
@@ -81,7 +47,7 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         ValueError: The method does not fit the model, or its head does more than a matrix product.
     """
     _check_head(model)
-    compute = DTYPES[config.dtype]
+    compute = getattr(torch, config.dtype)
     if config.packing:
         model.set_attn_implementation(attention.PACKED)
     trunk = None
@@ -134,7 +100,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
 
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
-    `forward(input_ids, position_ids, positions, targets, …)` takes what `collate.model_inputs` makes, and with a trunk
+    `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
     optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
     """
     original, head = model.forward, model.get_output_embeddings()
@@ -185,11 +151,6 @@ def save_model(
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=half)
     tokenizer.save_pretrained(folder)
-
-
-def _is_local(name: str) -> bool:
-    """Whether `name` can only be meant as a path; what else is not there may be on the hub."""
-    return Path(name).is_absolute() or name.startswith(".") or Path(name).exists()
 
 
 def _check_head(model: PreTrainedModel) -> None:

@@ -1,13 +1,15 @@
-"""The objective on a micro-batch: rewards from a forward pass, the two terms, and their factors."""
+"""The objective on a micro-batch: rewards from a forward pass, z0 of the step, the two terms, and their factors."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from factalign.fkto.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.losses import class_weights, kto_losses, segment_sum
+from factalign.fkto.losses import class_weights, kto_losses, reference_point, segment_sum
 from factalign.fkto.models import set_checkpointing
 from factalign.fkto.row_store import RowStore
 
@@ -31,7 +33,7 @@ class Objective:
             config.sentence_desirable_weight, config.sentence_undesirable_weight, store.sentence_labels, "sentence"
         )
 
-    def rewards(self, model: nn.Module, side: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def rewards(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
         """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`, in nats."""
         set_checkpointing(model, side["longest"] > self._config.checkpoint_activations_above)
         gain = model(**side["inputs"]) - side["reference"]
@@ -40,11 +42,41 @@ class Objective:
             segment_sum(gain, side["of_sentence"], len(side["sentence_labels"])),
         )
 
-    def terms(self, inputs: dict[str, Any], rewards: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
+    def mismatched(self, model: nn.Module, pairs: Side) -> Tensor:
+        """What z0 is made of: `[4]`, the sum and count of the rewards of mismatched pairs, and of their sentences."""
+        rewards, sentences = self.rewards(model, pairs)
+        share = pairs["sentence_share"]
+        return torch.stack([rewards.sum(), rewards.new_tensor(len(rewards)), (sentences * share).sum(), share.sum()])
+
+    def step(self, batches: Sequence[MicroBatch], sums: Tensor) -> list[StepBatch]:
+        """The micro-batches of a step with its counts and its z0.
+
+        Args:
+            batches: This rank's micro-batches.
+            sums: `[batches, 6]`, over all ranks, of each micro-batch: labels, shares of sentences, and `mismatched`.
+        """
+        total = sums.sum(0)
+        num_labels, num_sentences = total[:2].clamp(min=1).float()
+        result: list[StepBatch] = []
+        for batch, own in zip(batches, sums, strict=True):
+            kl = (total if self._config.kl_scope == "step" else own)[2:].float()
+            result.append(
+                {
+                    **batch,
+                    "pairs": None,
+                    "num_labels": num_labels,
+                    "num_sentences": num_sentences,
+                    "z0": reference_point(kl[0], kl[1]),
+                    "z0_sentence": reference_point(kl[2], kl[3]),
+                }
+            )
+        return result
+
+    def terms(self, inputs: StepBatch, rewards: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
         """This micro-batch's share of the step's response loss and sentence loss, without their factors.
 
         Args:
-            inputs: The micro-batch, with the step's `z0`, `z0_sentence`, `num_labels` and `num_sentences`.
+            inputs: The micro-batch.
             rewards: `[size]`, of its rows.
             sentences: `[m]`, of their sentences.
         """

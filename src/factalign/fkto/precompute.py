@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
 from torch import nn
 from tqdm import tqdm
 
-from factalign.fkto.batches import Batches
-from factalign.fkto.collate import model_inputs
+from factalign.base.batching import batches_by_length
+from factalign.base.ids import content_hash
+from factalign.fkto.batches import Batches, ModelInputs, model_inputs
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.models import trunk_states
-from factalign.fkto.pairs import Plan
-from factalign.fkto.reference import ReferenceCache, batches_by_tokens, sequence_key, space_key
+from factalign.fkto.plan import Plan
+from factalign.fkto.reference import ReferenceCache, sequence_key
 from factalign.fkto.row_store import RowStore
 from factalign.fkto.spans import TokenSequence
 from factalign.fkto.trunk import FrozenTrunk, StateStore
@@ -35,14 +36,14 @@ def open_cache(config: FKTOConfig, output_dir: Path, weights: str, device: str) 
     Args:
         config: Says where it is, and decides log-probabilities together with the rest.
         output_dir: The run's folder; an automatic cache lies beside it.
-        weights: `models.fingerprint` of the policy as it was handed over.
+        weights: `models.parameters_hash` of the policy as it was handed over.
         device: The kind of device, "cpu" or "cuda".
     """
-    space = space_key(
-        weights, config.dtype, config.method, str(config.packing), str(config.load_in_4bit),
-        str(config.train_layers if config.method == "layers" else ""), device,
+    space = content_hash(
+        weights, config.dtype, config.method, config.packing, config.load_in_4bit,
+        config.train_layers if config.method == "layers" else None, device,
         torch.__version__, transformers.__version__,
-    )  # fmt: skip
+    )[:32]  # fmt: skip
     if config.reference_cache_dir is None:
         return ReferenceCache(None, space)
     automatic = config.reference_cache_dir == "auto"
@@ -97,7 +98,7 @@ class Precomputation:
         model: nn.Module,
         needed: dict[str, TokenSequence],
         accelerator: Accelerator,
-        to_device: Callable[[dict[str, Any]], dict[str, Any]],
+        to_device: Callable[[ModelInputs], ModelInputs],
         *,
         sharded: bool,
     ) -> None:
@@ -112,7 +113,7 @@ class Precomputation:
         """
         lacking = self._references.missing(needed)
         work = [(k, s) for k, s in needed.items() if k in lacking or (self._trunk and k not in self._states)]
-        groups = batches_by_tokens([s for _, s in work], REFERENCE_TOKENS)
+        groups = list(batches_by_length([len(s) for _, s in work], REFERENCE_TOKENS, padded=False))
         rounds = len(groups)
         if sharded:
             rounds = int(accelerator.gather(torch.tensor([rounds], device=accelerator.device)).max())
@@ -140,7 +141,7 @@ class Precomputation:
         self._references.add(entries)
 
     def _add_states(
-        self, model: nn.Module, trunk: FrozenTrunk, new: Sequence[tuple[str, TokenSequence]], inputs: dict[str, Any]
+        self, model: nn.Module, trunk: FrozenTrunk, new: Sequence[tuple[str, TokenSequence]], inputs: ModelInputs
     ) -> None:
         """Keep `[length, width]` of each of the sequences that `inputs` holds."""
         lengths = [len(s) for _, s in new]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from factalign.base.ids import content_hash
 from factalign.fkto.spans import TokenSequence
 
 
@@ -23,17 +24,12 @@ def sequence_key(sequence: TokenSequence) -> str:
     return hashlib.sha256(sequence.start.to_bytes(8, "little") + sequence.ids.tobytes()).hexdigest()[:32]
 
 
-def space_key(*parts: str) -> str:
-    """Hash of all that changes log-probabilities besides the sequence: weights, types, layout, machine kind."""
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
-
-
 class ReferenceCache:
     """Log-probabilities by sequence key.
 
     Args:
         folder: Where to keep them; None keeps them in memory only.
-        space: See `space_key`.
+        space: Names all that changes log-probabilities besides the sequence (`precompute.open_cache`).
     """
 
     def __init__(self, folder: Path | None, space: str) -> None:
@@ -62,20 +58,7 @@ class ReferenceCache:
         if self.folder is None or not entries:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256("".join(sorted(entries)).encode()).hexdigest()[:32]
+        name = content_hash(sorted(entries))[:32]
         temporary = self.folder / f"{name}.{os.getpid()}.tmp"
         save_file(entries, temporary)
         temporary.replace(self.folder / f"{name}.safetensors")
-
-
-def batches_by_tokens(sequences: Sequence[TokenSequence], budget: int) -> list[list[int]]:
-    """Group indices, longest sequences first, so that a group holds at most `budget` tokens (or one sequence)."""
-    groups: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(sequences)), key=lambda i: -len(sequences[i])):
-        if not groups or len(sequences[index]) > room:
-            groups.append([])
-            room = budget
-        groups[-1].append(index)
-        room -= len(sequences[index])
-    return groups

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from factalign.fkto.data import Row
-from factalign.fkto.pairs import Item
+from factalign.fkto.plan import Item
 from factalign.fkto.spans import SpanEncoder, TokenSequence
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class RowStore:
 
     Raises:
         ValueError: No row is left.
-        RowError: A row cannot be encoded.
+        RecordError: A row cannot be encoded.
     """
 
     def __init__(self, rows: Sequence[Row], encoder: SpanEncoder) -> None:

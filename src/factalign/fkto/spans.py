@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers.processors import ByteLevel
 
-from factalign.fkto.data import Prompt, Row, RowError
+from factalign.base.records import RecordError
+from factalign.fkto.data import Prompt, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -88,7 +89,7 @@ class SpanEncoder:
         """Tokenize `row`, or its completion after another row's `prompt` (a mismatched pair).
 
         Raises:
-            RowError: The template does not keep the completion's text, so no offsets into it exist.
+            RecordError: The template does not keep the completion's text, so no offsets into it exist.
         """
         rendering = self.render(row.prompt if prompt is None else prompt, row.completion, row.name)
         encoding = self._backend.encode(rendering.text, add_special_tokens=False)
@@ -127,7 +128,7 @@ class SpanEncoder:
             if at >= 0:
                 break
         else:
-            raise RowError(
+            raise RecordError(
                 f"{name}: the chat template changes the completion's text, so its sentences cannot be found; "
                 f"rendered end: {text[-200:]!r}, completion: {completion[:100]!r}"
             )
@@ -175,7 +176,7 @@ class SpanEncoder:
         counts = np.bincount(owner[owner >= 0], minlength=len(row.spans))
         if len(missing := np.flatnonzero(counts == 0)):
             begin, end = row.spans[missing[0]]
-            raise RowError(
+            raise RecordError(
                 f"{row.name}, sentence {missing[0]}: the tokenizer gives {row.completion[begin:end]!r:.80} no token "
                 f"of its own"
             )

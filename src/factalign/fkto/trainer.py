@@ -15,15 +15,13 @@ from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from factalign.fkto.arguments import training_arguments
-from factalign.fkto.batches import Batches
+from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.loader import Items, PlanLoader, PlanSampler
-from factalign.fkto.losses import reference_point
-from factalign.fkto.models import fingerprint, prepare_model
-from factalign.fkto.monitor import Metrics
+from factalign.fkto.metrics import Metrics
+from factalign.fkto.models import parameters_hash, prepare_model
 from factalign.fkto.objective import Objective
-from factalign.fkto.pairs import Plan
+from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run
 from factalign.fkto.progress import Progress, TrainingLog
 from factalign.fkto.results import newest_checkpoint, resources, write_result
@@ -51,7 +49,7 @@ class FKTOTrainer(Trainer):
         callbacks: More `TrainerCallback`s.
 
     Raises:
-        RowError: A row cannot be trained on.
+        RecordError: A row cannot be trained on.
         ValueError: Model, rows and configuration do not fit each other.
     """
 
@@ -74,7 +72,7 @@ class FKTOTrainer(Trainer):
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        weights_hash = "" if config.reference_cache_dir is None else fingerprint(model)
+        weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
         model, trunk = prepare_model(model, config)
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, weights_hash, args.device.type)
@@ -93,7 +91,7 @@ class FKTOTrainer(Trainer):
         args.gradient_accumulation_steps = self.plan.accumulation
         self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
         self._precomputation = Precomputation(self._batches, self.references, trunk, self._states, config.packing)
-        self._metrics = Metrics(config.beta, config.sentence_beta)
+        self._metrics = Metrics(config.beta, config.sentence_beta, args.device)
         self._logged_step = 0
         self._began = time.monotonic()
         super().__init__(
@@ -149,44 +147,34 @@ class FKTOTrainer(Trainer):
     # ---- The step ----
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
-    ) -> tuple[list[dict[str, Any]], None]:
+        self, epoch_iterator: Iterator[MicroBatch], num_batches: int, device: torch.device
+    ) -> tuple[list[StepBatch], None]:
         """Collect the micro-batches of a step, with z0 and the counts of the whole step over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        share = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
-        for number, batch in enumerate(batches):
-            share[number, 0] = len(batch["labels"])
-            share[number, 1] = batch["rows"]["sentence_share"].sum()
+        sums = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
+        for own, batch in zip(sums, batches, strict=True):
+            own[0] = len(batch["labels"])
+            own[1] = batch["rows"]["sentence_share"].sum()
             if self.config.uses_kl:
-                share[number, 2:] = self._mismatched(batch, device)
-        share = self.accelerator.reduce(share, reduction="sum")
-        total = share.sum(0)
-        for number, batch in enumerate(batches):
-            kl = (total if self.config.kl_scope == "step" else share[number]).float()
-            batch["num_labels"], batch["num_sentences"] = total[:2].clamp(min=1).float()
-            batch["z0"] = reference_point(kl[2], kl[3])
-            batch["z0_sentence"] = reference_point(kl[4], kl[5])
-        return batches, None
+                own[2:] = self._mismatched(batch, device)
+        return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
 
     @torch.no_grad()
-    def _mismatched(self, batch: dict[str, Any], device: torch.device) -> Tensor:
-        """(sum, count) of the rewards of a micro-batch's mismatched pairs, and of their sentences."""
-        pairs = batch.pop("pairs")
+    def _mismatched(self, batch: MicroBatch, device: torch.device) -> Tensor:
+        """`Objective.mismatched` of the pairs of a micro-batch; zeros where there are none."""
+        pairs = batch["pairs"]
         if pairs is None and self.args.world_size == 1:
             return torch.zeros(4, device=device)
         # Wrapped models may communicate in forward: without pairs, the rows keep this rank in step with the others.
-        side = self._prepare_inputs(pairs or batch["rows"])
+        side = self._prepare_inputs(batch["rows"] if pairs is None else pairs)
         self.model_wrapped.eval()
-        rewards, sentences = self._objective.rewards(self.model_wrapped, side)
-        if pairs is None:
-            return torch.zeros(4, device=device)
-        share = side["sentence_share"]
-        return torch.stack([rewards.sum(), rewards.new_tensor(len(rewards)), (sentences * share).sum(), share.sum()])
+        sums = self._objective.mismatched(self.model_wrapped, side)
+        return torch.zeros_like(sums) if pairs is None else sums
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Any],
+        inputs: StepBatch,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
@@ -220,7 +208,7 @@ class FKTOTrainer(Trainer):
         super().log(logs, start_time)
 
     def _over_ranks(self, values: Tensor) -> Tensor:
-        return self.accelerator.reduce(values.to(self.args.device), reduction="sum")
+        return self.accelerator.reduce(values, reduction="sum")
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not estimated: the inherited formula knows neither packing nor cached trunks."""

@@ -87,7 +87,7 @@ def make_handle(
 
 
 def model_fingerprint(directory: str | Path, patterns: Sequence[str] = FINGERPRINT_PATTERNS) -> str:
-    """SHA-256 (hex) over the weights, configuration, tokenizer and chat template in `directory`.
+    """SHA-256 (hex) over files in `directory`: weights, configuration, tokenizer and chat template.
 
     Args:
         directory: The folder of a model or an adapter.

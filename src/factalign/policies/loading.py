@@ -3,50 +3,59 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from factalign.policies.handles import ADAPTER_FILES, PolicyError, PolicyHandle, check_model, validate_handle
 
+DTYPES = ("bfloat16", "float16", "float32")
 
-def load_policy(handle: PolicyHandle, dtype: str = "bfloat16") -> tuple[Any, Any]:
-    """Load a policy: `(model, tokenizer)`, on the CPU, in evaluation mode, its adapters merged in order.
+
+def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4bit: bool = False) -> tuple[Any, Any]:
+    """Load a policy: `(model, tokenizer)`, in evaluation mode, its adapters merged in order.
 
     Only safetensors are read and no code from the model's folder is run.
 
+    Args:
+        handle: A `PolicyHandle`, the model and its adapters.
+        dtype: Type of the weights (of the arithmetic, where they are quantized).
+        load_in_4bit: Quantize the weights to NF4 (QLoRA, Dettmers et al., 2023, arXiv 2305.14314), on a GPU; otherwise
+            the model is on the CPU.
+
     Raises:
-        PolicyError: The handle is malformed; the model or an adapter is missing, unreadable or incomplete.
+        PolicyError: The handle is malformed; the model or an adapter is missing, unreadable or incomplete; or the
+            model is to be quantized without a GPU, or with adapters to merge.
     """
-    import torch
     import transformers
 
     # Its annotations do not know `output_loading_info`.
     auto: Any = transformers.AutoModelForCausalLM
     handle = validate_handle(handle)
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise PolicyError(f"dtype {dtype!r} is not known; valid: bfloat16, float16, float32")
+    if dtype not in DTYPES:
+        raise PolicyError(f"dtype {dtype!r} is not known; valid: {', '.join(DTYPES)}")
     name, revision = handle["model"], handle.get("revision")
     check_model(name)
     for adapter in handle["adapters"]:
         _check_adapter(Path(adapter))
+    quantization = _quantization(handle, dtype) if load_in_4bit else {}
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
             model, report = auto.from_pretrained(
                 name,
                 revision=revision,
-                dtype=getattr(torch, dtype),
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                **quantization,
             )
     except Exception as error:
         raise PolicyError(
-            f"the model at {name!r} cannot be read ({error}); convert or download it again, or correct "
-            f"`model` "
-            f"in the policy handle"
+            f"the model at {name!r} cannot be read ({error}); convert or download it again, or correct `model` in the "
+            f"policy handle"
         ) from error
     # Transformers would fill these with random numbers and go on.
     absent = sorted(report["missing_keys"]) + sorted(map(str, report["mismatched_keys"]))
@@ -58,6 +67,20 @@ def load_policy(handle: PolicyHandle, dtype: str = "bfloat16") -> tuple[Any, Any
     for adapter in handle["adapters"]:
         model = _merge(model, Path(adapter))
     return model.eval(), tokenizer
+
+
+def _quantization(handle: PolicyHandle, dtype: str) -> dict[str, Any]:
+    """The option of `from_pretrained` that quantizes to NF4."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if not torch.cuda.is_available():
+        # On the CPU, bitsandbytes 0.50 packs weights for inference, and no gradient passes through them.
+        raise PolicyError("load_in_4bit needs a GPU")
+    if handle["adapters"]:
+        raise PolicyError("load_in_4bit: adapters cannot be merged into a quantized model; merge and save them first")
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    return {"quantization_config": config}
 
 
 def _merge(model: Any, adapter: Path) -> Any:

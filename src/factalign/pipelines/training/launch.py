@@ -1,6 +1,5 @@
 """Start the trainer as a child process, follow its output, and leave nothing of it behind."""
 
-import json
 import logging
 import os
 import signal
@@ -8,9 +7,9 @@ import subprocess
 import sys
 from collections import deque
 from pathlib import Path
-from typing import Any
 
-from factalign.fkto.__main__ import PARENT_PIPE
+from factalign.fkto.manifest import Manifest
+from factalign.fkto.process import PARENT_PIPE
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ class TrainingError(RuntimeError):
     """The training process failed; the message holds its exit code and the end of its log."""
 
 
-def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Path) -> Path:
+def launch(manifest: Manifest, work_dir: Path, accelerate_config: str | Path) -> Path:
     """Run `factalign.fkto` on `manifest` under `accelerate launch`.
 
     Its lines go to this process's log and to `work_dir/train.log`, after those of the run that it continues, if any.
@@ -30,12 +29,12 @@ def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Pa
     this process is killed.
 
     Args:
-        manifest: What to train (see `factalign.fkto.__main__`).
+        manifest: What to train.
         work_dir: Folder for the manifest and the log.
         accelerate_config: The accelerate profile, a YAML file.
 
     Returns:
-        The folder that the trainer wrote, `manifest["output_dir"]`.
+        The folder that the trainer wrote, `manifest.output_dir`.
 
     Raises:
         FileNotFoundError: There is no such profile.
@@ -46,12 +45,12 @@ def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Pa
         valid = sorted(path.stem for path in profile.parent.glob("*.yaml"))
         raise FileNotFoundError(f"no accelerate profile {profile}; valid profiles: {', '.join(valid) or 'none'}")
     manifest_path = work_dir / "manifest.json"
-    manifest_path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+    manifest_path.write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(profile)]
     command += ["-m", "factalign.fkto", str(manifest_path)]
     log_path = work_dir / "train.log"
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    mode = "a" if any(Path(manifest["output_dir"]).glob("checkpoint-*")) else "w"
+    mode = "a" if any(manifest.output_dir.glob("checkpoint-*")) else "w"
     childs_end, our_end = os.pipe()
     with (
         log_path.open(mode, encoding="utf-8", buffering=1) as log,
@@ -81,7 +80,7 @@ def launch(manifest: dict[str, Any], work_dir: Path, accelerate_config: str | Pa
             _kill_group(child)
     if code != 0:
         raise TrainingError(f"training exited with code {code}; the end of {log_path}:\n" + "\n".join(tail))
-    return Path(manifest["output_dir"])
+    return manifest.output_dir
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:

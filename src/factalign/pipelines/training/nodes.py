@@ -9,6 +9,7 @@ from typing import Any
 
 from factalign.base.heavy import plotly
 from factalign.base.ids import content_id
+from factalign.fkto import Manifest
 from factalign.parameters import TrainingConfig
 
 
@@ -32,13 +33,7 @@ def train(
     staging.mkdir(parents=True, exist_ok=True)
     rows = staging / "preferences.jsonl"
     rows.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in preferences), encoding="utf-8")
-    manifest = {
-        "policy": policy,
-        "preferences": str(rows),
-        "output_dir": str(staging / "output"),
-        "config": config.fkto.model_dump(mode="json"),
-        "seed": seed,
-    }
+    manifest = Manifest(policy=policy, preferences=rows, output_dir=staging / "output", config=config.fkto, seed=seed)
     output = launch(manifest, staging, accelerate_config=config.accelerate_config)
     shutil.copy(staging / "train.log", output)
     log = [json.loads(line) for line in (output / "training_log.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,7 @@
-"""The objective's own numbers for the training log, summed since the last row and over all ranks."""
+"""The objective's own numbers for the training log, summed since the last row and over all ranks.
+
+The sums stay on the device until a row is written: asking for a number sooner would wait for all work under way.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from factalign.fkto.batches import StepBatch
+
 SUMS = (
-    "response_loss", "sentence_loss", "tokens", "first_abs_reward", "first_rows",
+    "response_loss", "sentence_loss", "micro_batches", "z0", "z0_sentence", "tokens", "first_abs_reward", "first_rows",
     "desirable", "desirable_reward", "undesirable", "undesirable_reward",
     "sentence_desirable", "sentence_desirable_reward", "sentence_undesirable", "sentence_undesirable_reward",
 )  # fmt: skip
@@ -22,15 +27,15 @@ class Metrics:
     Args:
         beta: β of responses; rewards are logged as β·r.
         sentence_beta: β of sentences.
+        device: Where the sums are kept, that of the model.
 
     Attributes:
         abs_reward_at_start: Mean |r| of the rows of the first step, in nats; None before it is logged.
     """
 
-    def __init__(self, beta: float, sentence_beta: float) -> None:
+    def __init__(self, beta: float, sentence_beta: float, device: torch.device) -> None:
         self._betas = {"": beta, "sentence_": sentence_beta}
-        self._sums = torch.zeros(len(SUMS), dtype=torch.float64)
-        self._points: list[tuple[float, float]] = []
+        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
         self._began = time.monotonic()
         self.abs_reward_at_start: float | None = None
 
@@ -39,33 +44,28 @@ class Metrics:
         self._began = time.monotonic()
 
     def add(
-        self, inputs: dict[str, Any], rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, Tensor], step: int
+        self, inputs: StepBatch, rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, Tensor], step: int
     ) -> None:
         """Add a micro-batch.
 
         Args:
-            inputs: The micro-batch, with its `z0` and `z0_sentence`.
+            inputs: The micro-batch.
             rewards: `[size]`, r of its rows.
             sentences: `[m]`, r of their sentences.
             losses: Its shares of the response loss and of the sentence loss.
             step: Optimizer steps before this one.
         """
-        rewards, sentences, labelled = rewards.detach(), sentences.detach(), rewards.detach()[inputs["labelled"]]
+        rewards, sentences = rewards.detach().double(), sentences.detach().double()
         counting, first = rewards[inputs["counting"]], int(step == 0)
-        good, good_sentences = inputs["labels"], inputs["rows"]["sentence_labels"]
-        self._sums += torch.stack(
-            [
-                value.double().cpu()
-                for value in (
-                    losses[0].detach(), losses[1].detach(), torch.tensor(inputs["tokens"]),
-                    first * counting.abs().sum(), torch.tensor(first * len(counting)),
-                    good.sum(), labelled[good].sum(), (~good).sum(), labelled[~good].sum(),
-                    good_sentences.sum(), sentences[good_sentences].sum(),
-                    (~good_sentences).sum(), sentences[~good_sentences].sum(),
-                )
-            ]
+        values = (
+            *losses, 1, inputs["z0"], inputs["z0_sentence"], inputs["tokens"],
+            first * counting.abs().sum(), first * len(counting),
+            *_by_class(rewards[inputs["labelled"]], inputs["labels"]),
+            *_by_class(sentences, inputs["rows"]["sentence_labels"]),
         )  # fmt: skip
-        self._points.append((float(inputs["z0"]), float(inputs["z0_sentence"])))
+        self._sums += torch.stack(
+            [v.detach().double() if isinstance(v, Tensor) else self._sums.new_full((), v) for v in values]
+        )
 
     def row(self, steps: int, over_ranks: Callable[[Tensor], Tensor]) -> dict[str, Any]:
         """The log row of the last `steps` steps, after which all sums begin anew.
@@ -79,8 +79,8 @@ class Metrics:
         row: dict[str, Any] = {
             "response_loss": total["response_loss"] / steps,
             "sentence_loss": total["sentence_loss"] / steps,
-            "z0": sum(z for z, _ in self._points) / max(len(self._points), 1),
-            "z0_sentence": sum(z for _, z in self._points) / max(len(self._points), 1),
+            "z0": total["z0"] / max(total["micro_batches"], 1),
+            "z0_sentence": total["z0_sentence"] / max(total["micro_batches"], 1),
         }
         for prefix, beta in self._betas.items():
             means: dict[str, float | None] = {}
@@ -97,6 +97,11 @@ class Metrics:
         row["tokens"] = int(total["tokens"])
         row["tokens_per_second"] = total["tokens"] / max(now - self._began, 1e-9)
         self._sums.zero_()
-        self._points.clear()
         self._began = now
         return row
+
+
+def _by_class(rewards: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """Count and summed rewards of the desirable ones, and of the others."""
+    # No indexing by a mask: the shape of its result would have to be known on the host.
+    return tuple(value for each in (labels, ~labels) for value in (each.sum(), torch.where(each, rewards, 0).sum()))

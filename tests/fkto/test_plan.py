@@ -1,10 +1,10 @@
-"""Mismatched pairs and the plan of a run."""
+"""The plan of a run and its mismatched pairs."""
 
 from __future__ import annotations
 
 import pytest
 
-from factalign.fkto.pairs import Item, Plan, mismatch
+from factalign.fkto.plan import Item, Plan, mismatch
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 7, 16, 33, 101])

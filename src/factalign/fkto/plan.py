@@ -1,4 +1,7 @@
-"""Which rows meet when: the order of an epoch, its mismatched pairs, and the share of every rank and micro-batch."""
+"""Which rows meet when: the order of an epoch, its mismatched pairs, and the share of every rank and micro-batch.
+
+`Plan` decides it for the whole run; the rest is the plan in the form that `transformers.Trainer` takes data in.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from torch.utils.data import DataLoader, Dataset
 
 ORDER, PAIRS = 0, 1
 
@@ -110,3 +114,42 @@ class Plan:
             for at in range(0, len(step), width):
                 mine = step[at : at + width][self.rank :: self.world_size]
                 yield [Item(row, partners[row]) for row in mine] or [Item(step[at], None, counts=False)]
+
+
+class Items(Dataset):
+    """Hands the plan's items through to the collator, which knows the sequences."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, item: Item) -> Item:
+        return item
+
+
+class PlanSampler:
+    """The plan as a batch sampler: one list of items a micro-batch."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.plan.micro_batches_per_epoch
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        return self.plan.micro_batches(self.epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of `epoch`; called here when a resumed epoch has wrapped the sampler."""
+        self.epoch = epoch
+
+
+class PlanLoader(DataLoader):
+    """A data loader whose order follows the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of `epoch`."""
+        self.batch_sampler.set_epoch(epoch)
