@@ -55,6 +55,7 @@ def benchmark():
         found = {name: model.validate(pd.DataFrame(rows[name])) for name, model in zip(rows, models, strict=True)}
         found["scores"] = score_responses(**found, k=2)
         found["sentence_scores"] = score_sentences(found["sentences"], found["claims"], found["verdicts"])
+        found["costs"] = schemas.empty(schemas.Costs)
         return found
 
     return tables

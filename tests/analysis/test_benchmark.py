@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factalign.analysis import BenchmarkResult, benchmark_result, claim_shares, pair_examples, response_metrics
+from factalign import schemas
+from factalign.analysis import (
+    BenchmarkResult,
+    benchmark_result,
+    build_summary,
+    claim_shares,
+    pair_examples,
+    render_report,
+    response_metrics,
+)
 from factalign.analysis.benchmark import EXAMPLES
 
 
@@ -27,6 +36,26 @@ def test_nothing_is_lost_in_json(result, prompts, benchmark):
     shares = claim_shares(tables["claims"], tables["verdicts"], tables["responses"], prompts)
     assert list(read.claim_shares.items()) == list(shares.items())
     assert read.answers == result(scores=scores).answers
+
+
+def test_what_the_judging_cost_is_handed_over_and_shown(result, benchmark):
+    rows = []
+    for stage, calls in (("extract", 3), ("verify", 5)):
+        counts = dict.fromkeys(("failed_calls", "cached_items", "failed_items", "num_responses", "num_claims"), 0)
+        tokens = {"items": 9, "input_tokens": 1200, "output_tokens": 300, "seconds": 1.5, "money": 0.25}
+        shares = dict.fromkeys(("calls_per_response", "calls_per_claim", "money_per_response", "money_per_claim"))
+        rows.append({"stage": stage, "model": "<judge>", "calls": calls, **counts, **tokens, **shares})
+    costs = schemas.Costs.validate(pd.DataFrame(rows)[list(schemas.Costs.to_schema().columns)])
+    read = BenchmarkResult.from_json(json.loads(json.dumps(result(costs=costs).to_json(), allow_nan=False)))
+    assert read.costs[["stage", "calls", "input_tokens", "money"]].to_numpy().tolist() == [
+        ["extract", 3, 1200, 0.25],
+        ["verify", 5, 1200, 0.25],
+    ]
+    summary = build_summary({"base": read.metrics}, k=2, seed=0, resamples=100)
+    page = render_report(summary, costs={"base": read.costs})
+    assert "What the judging cost" in page
+    assert "&lt;judge&gt;" in page
+    assert "What the judging cost" not in render_report(summary, costs={"base": result().costs})
 
 
 def test_a_model_without_a_supported_claim(result, benchmark):

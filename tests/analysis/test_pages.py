@@ -13,6 +13,7 @@ REPORT = {
     "warnings": ['<script>alert(1)</script> & "more" \ud83d {{ 7 * 7 }}'],
     "drift": [],
     "examples": [],
+    "costs": [],
 }
 
 

@@ -10,7 +10,7 @@ from accelerate.utils import send_to_device
 from torch import Tensor
 
 from factalign.fkto.batches import StepBatch
-from factalign.fkto.metrics import Metrics
+from factalign.fkto.monitor import Metrics
 
 
 def batch(device: str = "cpu") -> StepBatch:

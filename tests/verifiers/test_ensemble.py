@@ -89,7 +89,7 @@ def test_an_ensemble_costs_what_its_members_cost(tmp_path):
         def chat(model):
             options = {
                 "model": model,
-                "engine_options": {"base_url": server.url},
+                "engine": server.engine(),
                 "prices": {"input": 1.0, "output": 1.0},
                 "cache": str(tmp_path / f"{model}.sqlite"),
             }

@@ -42,19 +42,21 @@ class BenchmarkResult:
         claim_shares: What `claim_shares` gave.
         answers: Prompt id to the model's first answer, for `EXAMPLES` prompts that are drawn at random, not chosen by
             their scores.
+        costs: What was asked of chat models, `schemas.Costs` with a row a stage; none where none was asked.
     """
 
     metrics: pd.DataFrame
     claim_shares: pd.Series
     answers: Mapping[str, Answer]
+    costs: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         """What JSON can hold: the columns of the metrics as lists, a missing number as null."""
-        metrics = self.metrics.astype(object)
         return {
-            "metrics": metrics.where(metrics.notna(), None).to_dict("list"),
+            "metrics": _with_nulls(self.metrics).to_dict("list"),
             "claim_shares": self.claim_shares.to_dict(),
             "answers": {prompt_id: asdict(answer) for prompt_id, answer in self.answers.items()},
+            "costs": _with_nulls(self.costs).to_dict("records"),
         }
 
     @classmethod
@@ -68,6 +70,7 @@ class BenchmarkResult:
             metrics=pd.DataFrame(result["metrics"]).astype(dict.fromkeys(METRICS, "float64")),
             claim_shares=pd.Series(result["claim_shares"], dtype="float64"),
             answers=answers,
+            costs=pd.DataFrame(result["costs"]),
         )
 
 
@@ -79,6 +82,7 @@ def benchmark_result(
     verdicts: pd.DataFrame,
     scores: pd.DataFrame,
     sentence_scores: pd.DataFrame,
+    costs: pd.DataFrame,
     *,
     seed: int,
 ) -> BenchmarkResult:
@@ -92,6 +96,7 @@ def benchmark_result(
         verdicts: `Verdicts` on these.
         scores: `ResponseScores` of the responses.
         sentence_scores: `SentenceScores` of the sentences.
+        costs: `Costs` of its evaluation.
         seed: Seeds the draw of examples, which depends on the prompts alone: every model shows the same ones.
 
     Raises:
@@ -110,7 +115,13 @@ def benchmark_result(
             caption=_caption(by_response.loc[response["response_id"]]),
             marks=_marks(marked[marked["response_id"] == response["response_id"]]),
         )
-    return BenchmarkResult(response_metrics(scores), claim_shares(claims, verdicts, responses, prompts), answers)
+    shares = claim_shares(claims, verdicts, responses, prompts)
+    return BenchmarkResult(response_metrics(scores), shares, answers, costs)
+
+
+def _with_nulls(table: pd.DataFrame) -> pd.DataFrame:
+    values = table.astype(object)
+    return values.where(values.notna(), None)
 
 
 def _drawn(prompts: pd.DataFrame, seed: int) -> list[dict[Any, Any]]:

@@ -55,6 +55,7 @@ def render_report(
     figures: Mapping[str, go.Figure] | None = None,
     drift: pd.DataFrame | None = None,
     examples: Sequence[tuple[Answer, Answer]] = (),
+    costs: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
     """The report as one HTML page that needs no network: plotly.js is part of it (about 4 MB, if there are
     figures).
@@ -64,6 +65,7 @@ def render_report(
         figures: Heading to figure, shown in this order.
         drift: What `claim_drift` returned.
         examples: Answers of the base and the last model to the same prompts.
+        costs: Name of a model to the `schemas.Costs` of its benchmark.
     """
     last, k = summary["models"][-1], summary["k"]
     changes = estimates_from_json(last["difference_to_base"])
@@ -84,6 +86,7 @@ def render_report(
             {"prompt": _shorten(before.prompt), "answers": {"base": _shown(before), last["name"]: _shown(after)}}
             for before, after in examples
         ],
+        costs=[{"policy": name, **row} for name, table in (costs or {}).items() for row in table.to_dict("records")],
     )
 
 

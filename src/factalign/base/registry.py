@@ -86,10 +86,6 @@ class Registry(Generic[T]):
         """`given` as it is where it was built already, else `build` of it."""
         return self.build(given, **offered) if isinstance(given, str | Mapping | Choice) else given
 
-    def load(self, name: str, **options: Any) -> T:
-        """`build` of a name and its options."""
-        return self.build(Choice(name=name, options=options))
-
     def _target(self, name: str) -> str:
         target = name if ":" in name else self.entries.get(name)
         if target is None:

@@ -18,8 +18,8 @@ from factalign.fkto.arguments import training_arguments
 from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.metrics import Metrics
 from factalign.fkto.models import parameters_hash, prepare_model
+from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run

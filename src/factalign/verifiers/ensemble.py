@@ -51,9 +51,7 @@ class EnsembleVerifier:
             )
         if mode not in ("cascade", "vote"):
             raise ValueError(f"ensemble: unknown mode {mode!r}; valid: cascade, vote")
-        self.members = [
-            VERIFIERS.build(member) if isinstance(member, str | Mapping | Choice) else member for member in members
-        ]
+        self.members = [VERIFIERS.resolve(member) for member in members]
         self.mode = mode
         bars = dict(unsure_below) if isinstance(unsure_below, Mapping) else dict.fromkeys(LABELS, unsure_below)
         unknown = bars.keys() - set(LABELS)

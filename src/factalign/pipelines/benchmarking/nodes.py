@@ -8,15 +8,18 @@ from factalign.base.heavy import pd, plotly
 from factalign.parameters import BenchmarkConfig, EvaluationConfig
 
 
-def hand_over(seed: int, **tables: pd.DataFrame) -> dict[str, Any]:
-    """What the report needs of one model's benchmark: metrics, how common its claims are, answers to show.
+def hand_over(
+    seed: int, extraction_costs: pd.DataFrame, verification_costs: pd.DataFrame, **tables: pd.DataFrame
+) -> dict[str, Any]:
+    """What the report needs of one model's benchmark: metrics, how common its claims are, answers to show, costs.
 
     Args:
-        tables: Those of `analysis.benchmark_result`, by name.
+        tables: The others of `analysis.benchmark_result`, by name.
     """
     from factalign.analysis import benchmark_result
 
-    return benchmark_result(**tables, seed=seed).to_json()
+    costs = pd.concat([extraction_costs, verification_costs], ignore_index=True)
+    return benchmark_result(**tables, costs=costs, seed=seed).to_json()
 
 
 def compare(
@@ -57,4 +60,5 @@ def write_report(
         figures={"Metrics": figure},
         drift=claim_drift(before.claim_shares, after.claim_shares),
         examples=pair_examples(before, after),
+        costs={"base": before.costs, summary["models"][-1]["name"]: after.costs},
     )

@@ -6,7 +6,16 @@ from factalign.pipelines import evaluation, sampling
 
 from .nodes import compare, hand_over, plot, write_report
 
-TABLES = ("prompts", "responses", "sentences", "claims", "verdicts", "sentence_scores")
+TABLES = (
+    "prompts",
+    "responses",
+    "sentences",
+    "claims",
+    "verdicts",
+    "sentence_scores",
+    "extraction_costs",
+    "verification_costs",
+)
 
 
 def create_pipeline(model: str) -> Pipeline:
