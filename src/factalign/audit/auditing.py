@@ -12,8 +12,7 @@ import pandas as pd
 from factalign.audit.agreement import agreement_difference, confusion, reliability, verifier_agreement
 from factalign.base.estimates import estimates_to_json
 from factalign.base.ids import content_id
-from factalign.evaluation.evidence import retrieve_evidence
-from factalign.evaluation.verdicts import verify_claims
+from factalign.evaluation import retrieve_evidence, verify_claims
 from factalign.retrieval import Retriever
 from factalign.schemas import Judgements
 from factalign.verifiers import Verifier

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from factalign.base.estimates import Estimate, Unit, divide, estimates_of_draws, resampled_weights
 from factalign.base.records import json_objects
 from factalign.base.text import stem, words
-from factalign.extraction.protocol import ClaimExtractor, ContextualExtractor
+from factalign.extraction import ClaimExtractor, ContextualExtractor
 
 # What restoring the subject adds or takes away is no fact.
 _EMPTY = frozenset(("he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "a", "an", "the"))

@@ -1,4 +1,4 @@
-"""What every room uses and nobody owns: ids, choices by name, estimates, records of files, HTTP, text.
+"""What every package uses and none owns: ids, choices by name, estimates, records of files, batches, HTTP, text.
 
 Imports nothing of the project but itself.
 """

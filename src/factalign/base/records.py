@@ -41,7 +41,7 @@ class Record(dict[str, Any]):
         return not is_null(self.get(field))
 
     def text(self, field: str, default: str | None = None, *, note: str = "") -> str:
-        """A text field; `default` where it is missing or null, and without one it must be there and not blank.
+        """A text field, well-formed; where it is missing or null `default`, and without that it must not be blank.
 
         Raises:
             RecordError: It is not text.
@@ -50,7 +50,7 @@ class Record(dict[str, Any]):
         if not isinstance(value, str) or (default is None and not value.strip()):
             wanted = "text that is not empty" if default is None else "text"
             raise self.error(field, f"{note}must be {wanted}, got {self.get(field)!r:.200}")
-        return value
+        return well_formed(value)
 
     def only(self, valid: Iterable[str]) -> None:
         """Refuse fields that are not among `valid`.

@@ -1,4 +1,4 @@
-"""Chat models as judges and extractors: asked in batches, answered from a cache, held to a budget.
+"""A chat model as a worker, for the judge and the extractor: asked in batches, answered from a cache, held to a budget.
 
 May import generation, policies, the base and the tables.
 """

@@ -48,15 +48,15 @@ class TableCorpus:
         if Path(self.path).is_dir():
             return FolderCorpus(self.path, MAX_WORDS if self.max_words is None else self.max_words).passages()
         rows: list[dict[str, str]] = []
-        seen: dict[str, int] = {}
+        seen: dict[str, str] = {}
         for record in read_records(self.path, "passages"):
             row = _read_row(record)
             if row["passage_id"] in seen:
                 raise RecordError(
-                    f"{record.where}: passage_id {row['passage_id']!r} was on line {seen[row['passage_id']]} already "
+                    f"{record.where}: passage_id {row['passage_id']!r} was in {seen[row['passage_id']]} already "
                     "(a passage without an id gets one by its content)"
                 )
-            seen[row["passage_id"]] = record.line
+            seen[row["passage_id"]] = record.where
             rows.extend(_pieces(row, self.max_words))
         if not rows:
             raise RecordError(f"{self.path}: no passages")

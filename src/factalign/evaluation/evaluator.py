@@ -19,10 +19,7 @@ from factalign.evaluation.formulas import GAMMA, factscore
 from factalign.evaluation.given import Given, read_responses
 from factalign.evaluation.scores import score_responses, score_sentences
 from factalign.evaluation.verdicts import verify_claims
-from factalign.extraction.claims import extract_claims
-from factalign.extraction.protocol import EXTRACTORS, ClaimExtractor
-from factalign.extraction.sentences import split_responses
-from factalign.extraction.topics import topics_of
+from factalign.extraction import EXTRACTORS, ClaimExtractor, extract_claims, split_responses, topics_of
 from factalign.retrieval import RETRIEVERS, Retriever
 from factalign.schemas import Passages
 from factalign.verifiers import VERIFIERS, Verifier
@@ -87,7 +84,7 @@ class Evaluation:
 def evaluate(
     responses: Given,
     *,
-    corpus: ChoiceLike | Corpus | pd.DataFrame = "factbook",
+    corpus: ChoiceLike | Corpus | Path | pd.DataFrame = "factbook",
     retriever: ChoiceLike | Retriever = "bm25",
     extractor: ChoiceLike | ClaimExtractor = "clause",
     verifier: ChoiceLike | Verifier = "lexical",
@@ -152,13 +149,17 @@ def warn_of_topics(
         )
 
 
-def _read_corpus(corpus: ChoiceLike | Corpus | pd.DataFrame) -> tuple[pd.DataFrame, ReadingAids]:
+def _read_corpus(corpus: ChoiceLike | Corpus | Path | pd.DataFrame) -> tuple[pd.DataFrame, ReadingAids]:
     if isinstance(corpus, pd.DataFrame):
         return Passages.validate(corpus), GENERAL_AIDS
-    if isinstance(corpus, str) and corpus not in CORPORA.entries and Path(corpus).exists():
-        corpus = TableCorpus(corpus)
+    if isinstance(corpus, Path) or (isinstance(corpus, str) and corpus not in CORPORA.entries and _is_path(corpus)):
+        corpus = TableCorpus(str(corpus))
     built = CORPORA.resolve(corpus)
     return read_passages(built), built.aids
+
+
+def _is_path(name: str) -> bool:
+    return Path(name).exists() or (bool(Path(name).suffix) and ":" not in name)
 
 
 def _with_factscore(metrics: pd.DataFrame, scores: pd.DataFrame, gamma: int | None) -> pd.DataFrame:

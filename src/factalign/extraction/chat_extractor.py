@@ -10,8 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from factalign.base.text import PLAIN_WORD, stem, with_topic
-from factalign.chat.client import ChatClient
-from factalign.chat.config import ChatConfig
+from factalign.chat import ChatClient, ChatConfig
 from factalign.chat.replies import Answer, Reply, ReplyError
 from factalign.extraction.chat_prompt import EXTRACTOR_OPENING
 from factalign.generation.engines import Message

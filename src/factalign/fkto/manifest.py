@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from factalign.base.validation import explain
 from factalign.fkto.config import FKTOConfig
-from factalign.policies.handles import validate_handle
+from factalign.policies import validate_handle
 
 
 class Manifest(BaseModel):

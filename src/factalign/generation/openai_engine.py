@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from factalign.base.http import FetchError, Pacer, Request, api_key, check_url, fetch
 from factalign.generation.engines import EngineError, Generation, Message, Sampling, as_messages
-from factalign.policies.handles import PolicyHandle
+from factalign.policies import PolicyHandle
 
 
 class OpenAIEngine:

@@ -11,7 +11,7 @@ from factalign.base.ids import content_id
 from factalign.base.text import last_sentence_end, well_formed
 from factalign.generation.config import SamplingConfig
 from factalign.generation.engines import ENGINES
-from factalign.policies.handles import PolicyHandle, validate_handle
+from factalign.policies import PolicyHandle, validate_handle
 from factalign.schemas import Prompts, Responses, empty
 
 

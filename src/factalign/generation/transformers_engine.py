@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from factalign.generation.decoding import decode_batch, speed_up
 from factalign.generation.engines import Generation, Message, Sampling, as_messages
-from factalign.policies.handles import PolicyHandle
-from factalign.policies.loading import load_policy
+from factalign.policies import PolicyHandle, load_policy
 
 
 class TransformersEngine:

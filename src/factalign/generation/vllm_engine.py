@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from factalign.generation.engines import EngineError, Generation, Message, Sampling, as_messages
-from factalign.policies.handles import PolicyHandle
-from factalign.policies.loading import load_policy
+from factalign.policies import PolicyHandle, load_policy
 
 
 class VLLMEngine:

@@ -1,4 +1,4 @@
-"""Policies on disk: handles, loading, conversion, fingerprints."""
+"""Handles of policies, and the fingerprints that name them. On disk, `datasets.PolicyDataset` makes paths relative."""
 
 from __future__ import annotations
 
@@ -65,21 +65,19 @@ def make_handle(
     model: str | Path,
     adapters: Sequence[str | Path] = (),
     *,
-    policy_id: str | None = None,
     revision: str | None = None,
 ) -> PolicyHandle:
     """The handle of a model and its adapters.
 
-    The default `policy_id` is a hash of the content of all local folders (and of a hub model's name and
+    The `policy_id` is a hash of the content of all local folders (and of a hub model's name and
     revision), so the same weights have the same id wherever they lie.
 
     Raises:
         PolicyError: A folder is missing or holds no safetensors weights.
     """
     check_model(str(model))
-    if policy_id is None:
-        base = [str(model), revision] if _is_hub_name(str(model)) else model_fingerprint(model)
-        policy_id = content_id("policy", base, [model_fingerprint(adapter) for adapter in adapters])
+    base = [str(model), revision] if _is_hub_name(str(model)) else model_fingerprint(model)
+    policy_id = content_id("policy", base, [model_fingerprint(adapter) for adapter in adapters])
     handle = PolicyHandle(policy_id=policy_id, model=str(model), adapters=[str(adapter) for adapter in adapters])
     if revision is not None:
         handle["revision"] = revision

@@ -1,6 +1,7 @@
 """Verifiers: each judges claims against passages.
 
-`lexical` reads words and typed facts, `entailment` asks a cross-encoder, `judge` a chat model, `ensemble` several.
+`lexical` reads words and typed facts, `entailment` asks a cross-encoder, `llm` (in `judge/`) a chat model, `ensemble`
+several of them.
 
 May import chat, corpora (their typed facts), the base and the tables.
 """

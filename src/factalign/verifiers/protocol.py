@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from factalign.base.registry import Choice, Registry
 
 if TYPE_CHECKING:
-    from factalign.corpora.facts import Fact
+    from factalign.corpora import Fact
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ Pair = tuple[str, Sequence[str | Passage]]
 
 
 class Verifier(Protocol):
-    """Judges claims. Made by `load_verifier(name, **options)`."""
+    """Judges claims. Made by `VERIFIERS.build(choice)`."""
 
     @property
     def verifier_id(self) -> str:

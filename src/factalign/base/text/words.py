@@ -1,6 +1,7 @@
 """Words and stems: for counting, comparing, telling repetitions, and finding what a passage says.
 
-`words` keeps a word as it is written, in any script; `stems` strip what differs between "Bordered" and "borders".
+`words` folds case and drops punctuation, in any script; `stems` also strips what differs between "Bordered" and
+"borders".
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ def judge(
     """The verdicts of the verifier in use, and of those to compare it with, on all labelled claims."""
     from factalign.audit import judge_labelled
     from factalign.retrieval import open_retriever
-    from factalign.verifiers import load_verifier
+    from factalign.verifiers import VERIFIERS
 
     choices = [evaluation.verifier, *(each for each in audit.verifiers if each != evaluation.verifier)]
-    verifiers = [load_verifier(choice.name, **choice.options) for choice in choices]
+    verifiers = [VERIFIERS.build(choice) for choice in choices]
     finder = open_retriever(retriever, index)
     return judge_labelled(labelled, verifiers, passages, finder, k=retriever.passages_per_claim)
 

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from factalign.fkto.manifest import Manifest
+from factalign.fkto import Manifest
 from factalign.fkto.process import PARENT_PIPE
 
 logger = logging.getLogger(__name__)

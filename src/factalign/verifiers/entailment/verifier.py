@@ -173,7 +173,7 @@ class EntailmentVerifier:
 
 
 def load_distilled(path: str | Path, **options: Any) -> EntailmentVerifier:
-    """The verifier that `distil` wrote to the folder `path`; options as those of `EntailmentVerifier`."""
+    """The verifier that `train_verifier` of distillation wrote to `path`; options as those of `EntailmentVerifier`."""
     return EntailmentVerifier(path, **options)
 
 

@@ -12,8 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from factalign.base.ids import content_id
-from factalign.chat.client import ChatClient
-from factalign.chat.config import ChatConfig
+from factalign.chat import ChatClient, ChatConfig
 from factalign.chat.replies import Answer, Reply, ReplyError
 from factalign.generation.engines import Message
 from factalign.verifiers import Pair, Passage, Verdict
