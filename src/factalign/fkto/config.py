@@ -89,6 +89,11 @@ class FKTOConfig(BaseModel):
         2048,
         description="micro-batches that hold a sequence of more tokens recompute activations in backward",
     )
+    selfcheck_tolerance: PositiveFloat | None = Field(
+        None,
+        description="how far the trainer's log-probabilities may be from the untouched model's before the run pads "
+        "instead of packing, or else refuses: mean nats per token; None: 0.01 (0.15 with load_in_4bit)",
+    )
     logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
     trunk_cache_gib: NonNegativeFloat = Field(
         4.0, description="method 'layers': memory for trunk states; what exceeds it goes to disk"

@@ -101,7 +101,8 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
     `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
-    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32. The attribute `logp_dtype` of the model
+    is the type that it computes in, `compute`.
     """
     original, head = model.forward, model.get_output_embeddings()
     logits = head.forward
@@ -121,7 +122,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
             return original(*args, **kwargs)
         for name in ("labels", "output_attentions", "output_hidden_states", "return_dict"):
             kwargs.pop(name, None)
-        decoder = self.get_decoder()
+        decoder, compute = self.get_decoder(), self.logp_dtype
         with torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
             if trunk_states is None or trunk is None:
                 states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
@@ -134,6 +135,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         return head(hidden, targets=targets)
 
     head.forward = head_forward
+    model.logp_dtype = compute
     model.forward = MethodType(forward, model)
 
 

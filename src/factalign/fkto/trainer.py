@@ -26,6 +26,7 @@ from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_r
 from factalign.fkto.progress import Progress, TrainingLog
 from factalign.fkto.results import newest_checkpoint, resources, write_result
 from factalign.fkto.row_store import RowStore
+from factalign.fkto.selfcheck import SelfCheck
 from factalign.fkto.spans import SpanEncoder
 from factalign.fkto.trunk import StateStore
 
@@ -66,14 +67,15 @@ class FKTOTrainer(Trainer):
         seed: int = 0,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        self.config = config
         self.folder = Path(output_dir)
         self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
         weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
+        check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config)
+        self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, weights_hash, args.device.type)
         self._states = StateStore(
