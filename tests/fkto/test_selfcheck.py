@@ -64,7 +64,7 @@ def test_a_model_that_changes_its_logits_is_refused(tokenizer: PreTrainedTokeniz
     model.__class__ = Odd
     with pytest.raises(ValueError, match=r"Odd cannot be trained.*nats per token.*selfcheck_tolerance is 0\.01"):
         make_trainer(tokenizer, tmp_path, model=model)
-    with pytest.raises(ValueError, match="selfcheck_tolerance is 0.02"):
+    with pytest.raises(ValueError, match=r"selfcheck_tolerance is 0\.02"):
         make_trainer(tokenizer, tmp_path, model=model, selfcheck_tolerance=0.02)
 
 
@@ -83,3 +83,13 @@ def test_the_check_leaves_weights_modes_and_random_numbers_alone(tokenizer: PreT
         assert value.dtype == before[name].dtype and torch.equal(value, before[name])
     assert addresses == {name: value.data_ptr() for name, value in model.named_buffers()}
     assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_a_policy_that_is_not_its_reference_ends_the_run(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    trainer = make_trainer(tokenizer, tmp_path)
+    trainer._compute_references(trainer.model)
+    with torch.no_grad():
+        trainer.model.lm_head.weight.mul_(1.5)
+    with pytest.raises(ValueError, match=r"step 1: policy and reference disagree .*start_tolerance is 2.*cache"):
+        trainer.train()
+    assert trainer.state.global_step == 0

@@ -94,6 +94,11 @@ class FKTOConfig(BaseModel):
         description="how far the trainer's log-probabilities may be from the untouched model's before the run pads "
         "instead of packing, or else refuses: mean nats per token; None: 0.01 (0.15 with load_in_4bit)",
     )
+    start_tolerance: PositiveFloat = Field(
+        2.0,
+        description="mean |r| of a micro-batch of the first step, in nats, above which the run ends: policy and "
+        "reference are still the same function then",
+    )
     logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
     trunk_cache_gib: NonNegativeFloat = Field(
         4.0, description="method 'layers': memory for trunk states; what exceeds it goes to disk"

@@ -120,6 +120,27 @@ class SelfCheck:
         return Difference(max(float(gap.mean()) for gap in gaps), max(float(gap.max()) for gap in gaps))
 
 
+def check_start(rewards: Tensor, tolerance: float, names: Sequence[str]) -> None:
+    """Policy and reference are the same function before the first update, so their log-ratios must be about 0.
+
+    Args:
+        rewards: `[rows]`, r of a micro-batch of the first step, in nats.
+        tolerance: Mean |r| that rounding may cause.
+        names: Of the rows, for the message.
+
+    Raises:
+        ValueError: They are not.
+    """
+    mean = float(rewards.abs().mean())
+    if mean > tolerance:
+        raise ValueError(
+            f"step 1: policy and reference disagree before the first update, mean |r| is {mean:.3g} nats in "
+            f"{', '.join(names)} (start_tolerance is {tolerance:g}). Look for what differs between two forward passes: "
+            f"dropout or noise in the model while it trains, weights that changed after the references were computed, "
+            f"or a reference cache of another model (delete it, or set reference_cache_dir to null)"
+        )
+
+
 def _cut(s: TokenSequence, length: int) -> TokenSequence:
     ids = s.ids[:length]
     return replace(s, ids=ids, start=1, sentence=ids[1:] * 0 - 1, sentences=())

@@ -26,7 +26,7 @@ from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_r
 from factalign.fkto.progress import Progress, TrainingLog
 from factalign.fkto.results import newest_checkpoint, resources, write_result
 from factalign.fkto.row_store import RowStore
-from factalign.fkto.selfcheck import SelfCheck
+from factalign.fkto.selfcheck import SelfCheck, check_start
 from factalign.fkto.spans import SpanEncoder
 from factalign.fkto.trunk import StateStore
 
@@ -184,8 +184,11 @@ class FKTOTrainer(Trainer):
 
         Raises:
             FloatingPointError: The loss is not finite; the message names the rows.
+            ValueError: Policy and reference disagree before the first update.
         """
         rewards, sentences = self._objective.rewards(model, inputs["rows"])
+        if self.state.global_step == 0:
+            check_start(rewards.detach(), self.config.start_tolerance, inputs["names"])
         response, sentence = self._objective.terms(inputs, rewards, sentences)
         response_factor, sentence_factor = self._objective.factors(self.state.global_step)
         loss = response_factor * response + sentence_factor * sentence
