@@ -37,8 +37,20 @@ def parameters_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def cast_model(model: PreTrainedModel, config: FKTOConfig) -> None:
+    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type."""
+    if config.method == "full":
+        model.to(torch.float32)
+    elif not config.load_in_4bit:
+        model.to(getattr(torch, config.dtype))
+
+
 def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module, FrozenTrunk | None]:
     """Choose the trained weights (kept in float32), freeze the rest, and install the log-probability forward.
+
+    Args:
+        model: After `cast_model`.
+        config: The choices.
 
     Returns:
         The model to train (a `PeftModel` with method `lora`), and its trunk with method `layers`.
@@ -51,12 +63,7 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
     if config.packing:
         model.set_attn_implementation(attention.PACKED)
     trunk = None
-    if config.method == "full":
-        model.to(torch.float32).requires_grad_(True)
-    else:
-        if not config.load_in_4bit:
-            model.to(compute)
-        model.requires_grad_(False)
+    model.requires_grad_(config.method == "full")
     if config.method == "layers":
         layers = decoder_layers(model)
         if config.train_layers > len(layers):

@@ -61,7 +61,7 @@ class SelfCheck:
     """Remembers what the untouched model says of a few rows; to be made before anything is installed in it.
 
     Args:
-        model: The policy.
+        model: The policy, after `models.cast_model`: rounding its weights is asked for, and no defect.
         sequences: The run's rows; the first ones are used, cut short and scored from their second token on.
         tolerance: Mean difference in nats per token that is accepted; None: 0.01, and 0.15 for a quantized model.
     """

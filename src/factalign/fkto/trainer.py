@@ -18,7 +18,7 @@ from factalign.fkto.arguments import training_arguments
 from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.models import parameters_hash, prepare_model
+from factalign.fkto.models import cast_model, parameters_hash, prepare_model
 from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
@@ -73,6 +73,7 @@ class FKTOTrainer(Trainer):
         self._objective = Objective(config, self._store)
         set_seed(seed)
         weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
+        cast_model(model, config)
         check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config)
         self.config = config = check.settle(model, trunk, config)
