@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.logps import chunked_logps
+from factalign.fkto.logps import LogitRule, chunked_logps
 from factalign.fkto.lora import install_lora
 from factalign.fkto.trunk import FrozenTrunk, decoder_layers
 
@@ -56,9 +57,8 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         The model to train (a `PeftModel` with method `lora`), and its trunk with method `layers`.
 
     Raises:
-        ValueError: The method does not fit the model, or its head does more than a matrix product.
+        ValueError: The method does not fit the model.
     """
-    _check_head(model)
     compute = getattr(torch, config.dtype)
     if config.packing:
         model.set_attn_implementation(attention.PACKED)
@@ -102,6 +102,20 @@ def set_checkpointing(model: nn.Module, enabled: bool) -> None:
             module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
+def logit_rule(model: PreTrainedModel) -> LogitRule:
+    """What `model` makes of the products with its head, as far as its configuration has a name for it.
+
+    Cohere and Falcon-H1 multiply (`logit_scale`, `lm_head_multiplier`), Granite divides (`logits_scaling`), Gemma 2
+    bounds (`final_logit_softcapping`). What else a model may do, `selfcheck` finds.
+    """
+    text = model.config.get_text_config()
+    factors = (getattr(text, name, None) for name in ("logit_scale", "lm_head_multiplier"))
+    scale = math.prod(factor for factor in factors if factor is not None)
+    return LogitRule(
+        scale / (getattr(text, "logits_scaling", None) or 1.0), getattr(text, "final_logit_softcapping", None)
+    )
+
+
 def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, trunk: FrozenTrunk | None = None) -> None:
     """Give `model` a forward pass that returns log-probabilities when it is called with `targets`.
 
@@ -111,11 +125,13 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32. The attribute `logp_dtype` of the model
     is the type that it computes in, `compute`.
     """
-    original, head = model.forward, model.get_output_embeddings()
+    original, head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
     logits = head.forward
 
     def head_forward(hidden: Tensor, targets: Tensor | None = None) -> Tensor:
-        return logits(hidden) if targets is None else chunked_logps(hidden, head.weight, targets, chunk)
+        if targets is None:
+            return logits(hidden)
+        return chunked_logps(hidden, head.weight, targets, chunk, getattr(head, "bias", None), rule)
 
     def forward(
         self: PreTrainedModel,
@@ -160,13 +176,3 @@ def save_model(
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=half)
     tokenizer.save_pretrained(folder)
-
-
-def _check_head(model: PreTrainedModel) -> None:
-    head = model.get_output_embeddings()
-    if getattr(head, "bias", None) is not None:
-        raise ValueError(f"{type(model).__name__}: its output head has a bias, which is not supported")
-    text = model.config.get_text_config()
-    for name, neutral in (("final_logit_softcapping", None), ("logit_scale", 1), ("logits_scaling", 1)):
-        if getattr(text, name, neutral) not in (neutral, None):
-            raise ValueError(f"{type(model).__name__}: {name} on the logits is not supported")
