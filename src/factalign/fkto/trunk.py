@@ -18,8 +18,9 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
     Raises:
         ValueError: There is no list of as many modules as the configuration names.
     """
-    count = model.config.num_hidden_layers
-    for module in model.modules():
+    count = model.config.get_text_config().num_hidden_layers
+    # A vision tower beside the decoder may have as many.
+    for module in model.get_decoder().modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise ValueError(f"{type(model).__name__} has no list of {count} layers; method 'layers' does not fit it")
