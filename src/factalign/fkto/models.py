@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import MethodType
@@ -146,12 +147,10 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         for name in ("labels", "output_attentions", "output_hidden_states", "return_dict"):
             kwargs.pop(name, None)
         decoder, compute = self.get_decoder(), self.logp_dtype
-        with torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
-            if trunk_states is None or trunk is None:
-                states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
-            else:
-                with trunk.starting_from(trunk_states):
-                    states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+        layout = attention.packed_forward() if "cu_seq_lens_q" in kwargs else nullcontext()
+        given = nullcontext() if trunk_states is None or trunk is None else trunk.starting_from(trunk_states)
+        with layout, given, torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
+            states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
         if trunk is not None and trunk.is_recording:
             return trunk.recorded
         hidden = states.flatten(0, 1)[positions].to(compute)
