@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BloomConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
 
 from factalign.fkto.selfcheck import SelfCheck
 
@@ -93,3 +93,25 @@ def test_a_policy_that_is_not_its_reference_ends_the_run(tokenizer: PreTrainedTo
     with pytest.raises(ValueError, match=r"step 1: policy and reference disagree .*start_tolerance is 2.*cache"):
         trainer.train()
     assert trainer.state.global_step == 0
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_only_the_adapters_drop_out(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str, family: str
+) -> None:
+    """GPT-2 drops a tenth by `nn.Dropout`, this Llama by a number that its attention holds."""
+    torch.manual_seed(0)
+    if family == "gpt2":
+        config: Any = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
+    else:
+        config = LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+            num_attention_heads=4, attention_dropout=0.5, initializer_range=0.3,
+        )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config)
+    trainer = make_trainer(tokenizer, tmp_path, model=model, method=method, lora_dropout=0.25, max_steps=1)
+    trainer.train()
+    assert log_rows(trainer)[0]["abs_reward_at_start"] < 1e-4
+    kept = {module.p for module in trainer.model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert kept - {0.0} == ({0.25} if method == "lora" else set())

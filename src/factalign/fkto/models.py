@@ -65,6 +65,7 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         model.set_attn_implementation(attention.PACKED)
     trunk = None
     model.requires_grad_(config.method == "full")
+    remove_dropout(model)
     if config.method == "layers":
         layers = decoder_layers(model)
         if config.train_layers > len(layers):
@@ -91,6 +92,19 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         raise ValueError(f"lora_targets {config.lora_targets!r} adapts the output head, which is not supported")
     install_lora(adapted, config.lora_dropout)
     return adapted, None
+
+
+def remove_dropout(model: nn.Module) -> None:
+    """Let the model's own dropout drop nothing: it would tell policy and reference apart where they are the same.
+
+    Transformers keeps some probabilities in `nn.Dropout`, and some as numbers of the module that uses them.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if isinstance(value, float) and "drop" in name:
+                setattr(module, name, 0.0)
 
 
 def set_checkpointing(model: nn.Module, enabled: bool) -> None:
