@@ -85,9 +85,10 @@ class FKTOConfig(BaseModel):
     dtype: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="compute type; trained weights and log-probabilities are float32 either way"
     )
-    checkpoint_activations_above: PositiveInt = Field(
-        2048,
-        description="micro-batches that hold a sequence of more tokens recompute activations in backward",
+    checkpoint_activations_above: PositiveInt | None = Field(
+        None,
+        description="micro-batches of more tokens, over all their rows and with their padding, recompute activations "
+        "in backward, which saves memory and costs time; None: none does",
     )
     selfcheck_tolerance: PositiveFloat | None = Field(
         None,
