@@ -62,7 +62,7 @@ def test_a_model_that_changes_its_logits_is_refused(tokenizer: PreTrainedTokeniz
             return output
 
     model.__class__ = Odd
-    with pytest.raises(ValueError, match=r"Odd cannot be trained.*nats per token.*selfcheck_tolerance is 0\.01"):
+    with pytest.raises(ValueError, match=r"Odd cannot be trained.*nats per token.*selfcheck_tolerance is 0\.0005"):
         make_trainer(tokenizer, tmp_path, model=model)
     with pytest.raises(ValueError, match=r"selfcheck_tolerance is 0\.02"):
         make_trainer(tokenizer, tmp_path, model=model, selfcheck_tolerance=0.02)

@@ -93,7 +93,7 @@ class FKTOConfig(BaseModel):
     selfcheck_tolerance: PositiveFloat | None = Field(
         None,
         description="how far the trainer's log-probabilities may be from the untouched model's before the run pads "
-        "instead of packing, or else refuses: mean nats per token; None: 0.01 (0.15 with load_in_4bit)",
+        "instead of packing, or else refuses: mean nats per token; None: 0.0005 (0.15 with load_in_4bit)",
     )
     start_tolerance: PositiveFloat = Field(
         2.0,

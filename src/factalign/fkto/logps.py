@@ -115,7 +115,7 @@ class _ChunkedLogps(torch.autograd.Function):
 
 
 def _slope(softmax: Tensor, logits: Tensor | None, targets: Tensor, rule: LogitRule) -> Tensor:
-    """d logp / d product, `[c, vocabulary]`; overwrites `softmax` and `logits`."""
+    """D logp / d product, `[c, vocabulary]`; overwrites `softmax` and `logits`."""
     slope = softmax.neg_()
     slope.scatter_add_(1, targets[:, None], torch.ones_like(slope[:, :1]))
     return rule.slope(slope, logits)

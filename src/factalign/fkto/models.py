@@ -19,7 +19,7 @@ from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.logps import LogitRule, chunked_logps
 from factalign.fkto.lora import install_lora
-from factalign.fkto.trunk import FrozenTrunk, decoder_layers
+from factalign.fkto.trunk import FrozenTrunk, decoder_layers, decoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -160,7 +160,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
             return original(*args, **kwargs)
         for name in ("labels", "output_attentions", "output_hidden_states", "return_dict"):
             kwargs.pop(name, None)
-        decoder, compute = self.get_decoder(), self.logp_dtype
+        decoder, compute = decoder_of(self), self.logp_dtype
         layout = attention.packed_forward() if "cu_seq_lens_q" in kwargs else nullcontext()
         given = nullcontext() if trunk_states is None or trunk is None else trunk.starting_from(trunk_states)
         with layout, given, torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
