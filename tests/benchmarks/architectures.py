@@ -163,7 +163,7 @@ def page(results: list[Result]) -> str:
         "Written by `python -m tests.benchmarks.architectures`: for every causal language model of transformers "
         f"{transformers.__version__}, a tiny one with random weights, and the largest difference between the trainer's "
         "log-probabilities and those of the untouched model in float32, in nats. *packed*: rows stand behind each "
-        "other in one; *padded*: packing would change the log-probabilities, so a run falls back to padding with a warning; "
+        "other in one; *padded*: packing would change the log-probabilities, so a run pads instead, with a warning; "
         "*refused*: a run ends before it trains; *skipped*: no tiny model could be made, so nothing is known (the "
         "check at the start of every run decides).",
         "",
