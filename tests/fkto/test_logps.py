@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from factalign.fkto.logps import chunked_logps
+from factalign.fkto.logps import LogitRule, chunked_logps
 
 
 def naive(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -43,6 +43,31 @@ def test_gradcheck(trained_head: bool) -> None:
     weight = torch.randn(9, 4, dtype=torch.float64, requires_grad=trained_head)
     targets = torch.randint(9, (5,))
     assert torch.autograd.gradcheck(lambda h, w: chunked_logps(h, w, targets, 2), (hidden, weight))
+
+
+RULES = [LogitRule(), LogitRule(scale=0.25), LogitRule(softcap=1.5), LogitRule(scale=1.7, softcap=2.0)]
+
+
+@pytest.mark.parametrize("trained_head", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("rule", RULES)
+def test_scaled_bounded_and_biased_logits(rule: LogitRule, biased: bool, trained_head: bool) -> None:
+    """Against autograd on what the models write, and against finite differences."""
+    torch.manual_seed(0)
+    hidden = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(9, 4, dtype=torch.float64, requires_grad=trained_head)
+    bias = torch.randn(9, dtype=torch.float64, requires_grad=trained_head) if biased else None
+    targets = torch.randint(9, (5,))
+
+    def found(h: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
+        return chunked_logps(h, w, targets, 2, b, rule)
+
+    logits = torch.nn.functional.linear(hidden, weight, bias) * rule.scale
+    if rule.softcap is not None:
+        logits = torch.tanh(logits / rule.softcap) * rule.softcap
+    expected = torch.log_softmax(logits, -1).gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(found(hidden, weight, bias), expected)
+    assert torch.autograd.gradcheck(found, (hidden, weight, bias))
 
 
 @pytest.mark.parametrize("trained_head", [False, True])

@@ -191,6 +191,24 @@ def test_checkpointed_activations_give_the_same_gradient(tokenizer: PreTrainedTo
     assert_same(*results)
 
 
+@pytest.mark.parametrize("packing", [True, False])
+def test_activations_are_recomputed_by_the_tokens_of_a_micro_batch(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, packing: bool
+) -> None:
+    def recomputes(above: int | None) -> bool:
+        trainer = make_trainer(tokenizer, tmp_path, checkpoint_activations_above=above, packing=packing)
+        trainer._compute_references(trainer.model)
+        side = trainer._batches.collate(next(iter(trainer.plan.micro_batches(0))))["rows"]
+        assert max(len(s) for s in trainer._store.sequences) < side["inputs"]["input_ids"].numel()
+        trainer._objective.rewards(trainer.model, side)
+        sizes.append(side["inputs"]["input_ids"].numel())
+        return any(getattr(m, "gradient_checkpointing", False) for m in trainer.model.model.layers)
+
+    sizes: list[int] = []
+    assert not recomputes(None)
+    assert recomputes(sizes[0] - 1) and not recomputes(sizes[0])
+
+
 def test_sequences_in_a_pack_do_not_see_each_other(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     trainer = make_trainer(tokenizer, tmp_path)
     with torch.no_grad():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -14,6 +18,18 @@ from transformers.masking_utils import sdpa_mask
 from factalign.fkto import cpu_attention
 
 PACKED = "factalign_packed"
+
+_in_pack: ContextVar[bool] = ContextVar("in_pack", default=False)
+
+
+@contextmanager
+def packed_forward() -> Iterator[None]:
+    """Within, models make no masks: `packed_attention` knows from `cu_seq_lens_q` what a position may see."""
+    token = _in_pack.set(True)
+    try:
+        yield
+    finally:
+        _in_pack.reset(token)
 
 
 def packed_attention(
@@ -28,6 +44,7 @@ def packed_attention(
     dropout: float = 0.0,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: Tensor | None = None,
     max_length_q: int = 0,
     **others: Any,
 ) -> tuple[Tensor, None]:
@@ -44,27 +61,25 @@ def packed_attention(
         scaling: Factor of the scores.
         dropout: Dropout of the attention weights.
         sliding_window: How far back a position sees; None: to the beginning.
-        softcap: Unsupported.
+        softcap: Bound of the scores (Gemma 2), or None.
+        s_aux: `[heads]`, the scores of attention sinks (gpt-oss), or None.
         max_length_q: Length of the longest sequence.
 
     Returns:
         `[1, total, heads, size]`, and None for the weights.
     """
+    plain = softcap is None and s_aux is None
+    factor = query.shape[-1] ** -0.5 if scaling is None else scaling
     if cu_seq_lens_q is None:
+        if not plain:
+            if attention_mask is None:
+                attention_mask = _window_mask(query.shape[2], sliding_window, query.device)
+            output = _weighed(query, key, value, attention_mask, factor, dropout, softcap, s_aux)
+            return output.transpose(1, 2).contiguous(), None
         return sdpa_attention_forward(
-            module,
-            query,
-            key,
-            value,
-            attention_mask,
-            scaling=scaling,
-            dropout=dropout,
-            softcap=softcap,
-            **others,
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **others
         )
-    if softcap is not None:
-        raise ValueError("packing does not support attention with softcap: set packing to false")
-    if query.is_cuda and query.dtype != torch.float32 and dropout == 0.0:
+    if plain and query.is_cuda and query.dtype != torch.float32 and dropout == 0.0:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window), None
     grouped = query.shape[1] != key.shape[1]
     short_backward = query.device.type == "cpu" and query.requires_grad and dropout == 0.0
@@ -73,8 +88,11 @@ def packed_attention(
     for begin, end in zip(bounds, bounds[1:], strict=False):
         asked, keys, values = (part[:, :, begin:end] for part in (query, key, value))
         windowed = sliding_window is not None and end - begin > sliding_window
-        if short_backward and end - begin <= cpu_attention.LONGEST and not windowed:
-            output = cpu_attention.causal_attention(asked, keys, values, scaling or query.shape[-1] ** -0.5)
+        if not plain:
+            mask = _window_mask(end - begin, sliding_window, query.device)
+            output = _weighed(asked, keys, values, mask, factor, dropout, softcap, s_aux)
+        elif short_backward and end - begin <= cpu_attention.LONGEST and not windowed:
+            output = cpu_attention.causal_attention(asked, keys, values, factor)
         else:
             mask = _window_mask(end - begin, sliding_window, query.device) if windowed else None
             output = scaled_dot_product_attention(
@@ -89,6 +107,30 @@ def packed_attention(
             )
         outputs.append(output.transpose(1, 2))
     return torch.cat(outputs, dim=1), None
+
+
+def _weighed(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    scaling: float,
+    dropout: float,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Attention with its weights written out: `[rows, heads, length, size]`; `mask` is true, or 0, where one sees."""
+    shared = query.shape[1] // key.shape[1]
+    key, value = (part.repeat_interleave(shared, dim=1) for part in (key, value))
+    scores = query @ key.transpose(2, 3) * scaling
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if mask.dtype == torch.bool else scores + mask
+    if sinks is not None:
+        sinks = sinks.to(scores.dtype).view(1, -1, 1, 1).expand(len(query), -1, scores.shape[2], 1)
+        scores = torch.cat([scores, sinks], dim=-1)
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)[..., : key.shape[2]]
+    return drop(weights, dropout) @ value
 
 
 def _window_mask(length: int, window: int | None, device: torch.device) -> Tensor:
@@ -121,8 +163,8 @@ def _varlen(
     return output.unsqueeze(0)
 
 
-def _mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
+def _mask(*args: Any, **kwargs: Any) -> Tensor | None:
+    return None if _in_pack.get() else sdpa_mask(*args, **kwargs)
 
 
 AttentionInterface.register(PACKED, packed_attention)

@@ -55,7 +55,6 @@ class Side(TypedDict):
         of_row: `[n]`, the sequence that each scored token belongs to.
         of_sentence: `[n]`, the labelled sentence that it belongs to, negative for none.
         size: The number of sequences.
-        longest: Tokens of the longest one.
         sentence_labels: `[m]` bool, of the labelled sentences of all sequences in turn.
         sentence_share: `[m]`, what each of them counts in the mean: 1, or 1 / (sentences of its response).
     """
@@ -65,7 +64,6 @@ class Side(TypedDict):
     of_row: Tensor
     of_sentence: Tensor
     size: int
-    longest: int
     sentence_labels: Tensor
     sentence_share: Tensor
 
@@ -214,7 +212,6 @@ class Batches:
             "of_row": of_row,
             "of_sentence": of_sentence,
             "size": len(sequences),
-            "longest": max(len(s) for s in sequences),
             "sentence_labels": torch.tensor(
                 [self._store.rows[rows[i]].sentence_labels[index] for i, index in sentences], dtype=torch.bool
             ),

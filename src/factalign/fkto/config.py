@@ -85,9 +85,20 @@ class FKTOConfig(BaseModel):
     dtype: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="compute type; trained weights and log-probabilities are float32 either way"
     )
-    checkpoint_activations_above: PositiveInt = Field(
-        2048,
-        description="micro-batches that hold a sequence of more tokens recompute activations in backward",
+    checkpoint_activations_above: PositiveInt | None = Field(
+        None,
+        description="micro-batches of more tokens, over all their rows and with their padding, recompute activations "
+        "in backward, which saves memory and costs time; None: none does",
+    )
+    selfcheck_tolerance: PositiveFloat | None = Field(
+        None,
+        description="how far the trainer's log-probabilities may be from the untouched model's before the run pads "
+        "instead of packing, or else refuses: mean nats per token; None: 0.0005 (0.15 with load_in_4bit)",
+    )
+    start_tolerance: PositiveFloat = Field(
+        2.0,
+        description="mean |r| of a micro-batch of the first step, in nats, above which the run ends: policy and "
+        "reference are still the same function then",
     )
     logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
     trunk_cache_gib: NonNegativeFloat = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,70 +11,124 @@ from torch import Tensor
 LEADING = 4
 
 
-def _logits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """float32 logits `[c, vocabulary]` of a chunk.
+@dataclass(frozen=True)
+class LogitRule:
+    """What a model makes of the products z with its head: logits = c·tanh(s·z / c), or s·z without c.
+
+    Attributes:
+        scale: s.
+        softcap: c, the bound of the logits (Gemma 2, arXiv 2408.00118, section 2); None: unbounded.
+    """
+
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def apply(self, products: Tensor) -> Tensor:
+        """The logits; overwrites `products`."""
+        logits = products if self.scale == 1.0 else products.mul_(self.scale)
+        return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
+
+    def slope(self, gradient: Tensor, logits: Tensor | None) -> Tensor:
+        """The gradient to the products, of that to the logits, which only a softcap needs; overwrites both."""
+        if self.softcap is not None and logits is not None:
+            gradient = gradient.mul_(logits.div_(self.softcap).square_().neg_().add_(1.0))
+        return gradient if self.scale == 1.0 else gradient.mul_(self.scale)
+
+
+PLAIN = LogitRule()
+
+
+def _products(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    """float32 `hidden @ weight.T + bias`, `[c, vocabulary]`, of a chunk.
 
     CUDA multiplies bfloat16 into a float32 result. CPU kernels round the result to bfloat16, so there the logits that
     decide a log-probability, the target's and the largest, are computed again in float32. (Measured on SmolLM2: the
     error of a log-probability falls from 0.024 to 0.002 nats.)
     """
     if hidden.dtype in (torch.float32, torch.float64):
-        return hidden @ weight.T
-    if hidden.is_cuda:
-        return torch.mm(hidden, weight.T, out_dtype=torch.float32)
-    logits = hidden @ weight.T
-    largest = logits.topk(min(LEADING, len(weight)), dim=-1, sorted=False).indices
-    decisive = torch.cat([targets[:, None], largest], dim=1)
-    exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
-    return logits.float().scatter_(1, decisive, exact)
+        products = hidden @ weight.T
+    elif hidden.is_cuda:
+        products = torch.mm(hidden, weight.T, out_dtype=torch.float32)
+    else:
+        rounded = hidden @ weight.T
+        largest = (rounded if bias is None else rounded + bias).topk(min(LEADING, len(weight)), sorted=False).indices
+        decisive = torch.cat([targets[:, None], largest], dim=1)
+        exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
+        products = rounded.float().scatter_(1, decisive, exact)
+    return products if bias is None else products.add_(bias)
 
 
 class _ChunkedLogps(torch.autograd.Function):
-    """log softmax(hidden @ weight.T)[target], one chunk of positions at a time.
+    """log softmax(rule(hidden @ weight.T + bias))[target], one chunk of positions at a time.
 
-    With a frozen head, forward already forms d logp / d hidden = weight[target] - softmax · weight (`[n, width]`), so
-    backward recomputes nothing. With a trained head, whose gradient needs the incoming one, backward runs the chunks
-    again.
+    With a frozen head, forward already forms d logp / d hidden, which for plain logits is weight[target] - softmax ·
+    weight (`[n, width]`), so backward recomputes nothing. With a trained head, whose gradient needs the incoming one,
+    backward runs the chunks again.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, chunk: int, rule: LogitRule
+    ) -> Tensor:
         precision = torch.promote_types(hidden.dtype, torch.float32)
         logps = torch.empty(len(targets), dtype=precision, device=hidden.device)
-        frozen = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
-        slope = torch.empty_like(hidden) if frozen else None
+        ctx.trained = any(ctx.needs_input_grad[1:3])
+        slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] and not ctx.trained else None
         compute = weight.to(hidden.dtype)
         for at in range(0, len(targets), chunk):
             part = slice(at, at + chunk)
-            logs = torch.log_softmax(_logits(hidden[part], compute, targets[part]), dim=-1)
+            logits = rule.apply(_products(hidden[part], compute, bias, targets[part]))
+            logs = torch.log_softmax(logits, dim=-1)
+            if rule.softcap is None:
+                logits = None  # free it before the next chunk
             logps[part] = logs.gather(1, targets[part, None]).squeeze(1)
-            if slope is not None:
+            if slope is not None and rule == PLAIN:
                 slope[part] = compute[targets[part]] - logs.exp_().to(hidden.dtype) @ compute
-        ctx.chunk = chunk
-        ctx.save_for_backward(*((slope,) if frozen else (hidden, weight, targets)))
+            elif slope is not None:
+                slope[part] = _slope(logs.exp_(), logits, targets[part], rule).to(hidden.dtype) @ compute
+        ctx.chunk, ctx.rule = chunk, rule
+        ctx.save_for_backward(*((hidden, weight, bias, targets) if ctx.trained else (slope,)))
         return logps
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        if not ctx.needs_input_grad[1]:
+        if not ctx.trained:
             (slope,) = ctx.saved_tensors
-            return (slope * gradient[:, None]).to(slope.dtype), None, None, None
-        hidden, weight, targets = ctx.saved_tensors
+            return (slope * gradient[:, None]).to(slope.dtype), None, None, None, None, None
+        hidden, weight, bias, targets = ctx.saved_tensors
         to_hidden = torch.empty_like(hidden)
         to_weight = torch.zeros_like(weight, dtype=gradient.dtype)
+        to_bias = None if bias is None else torch.zeros_like(bias, dtype=gradient.dtype)
         compute = weight.to(hidden.dtype)
         for at in range(0, len(targets), ctx.chunk):
             part = slice(at, at + ctx.chunk)
-            slope = torch.softmax(_logits(hidden[part], compute, targets[part]), dim=-1).neg_()
-            slope.scatter_add_(1, targets[part, None], torch.ones_like(gradient[part, None]))
-            slope = slope.mul_(gradient[part, None]).to(hidden.dtype)
+            logits = ctx.rule.apply(_products(hidden[part], compute, bias, targets[part]))
+            slope = _slope(torch.softmax(logits, dim=-1), logits, targets[part], ctx.rule)
+            slope = slope.mul_(gradient[part, None])
+            if to_bias is not None:
+                to_bias += slope.sum(0)
+            slope = slope.to(hidden.dtype)
             to_hidden[part] = slope @ compute
             to_weight += slope.T @ hidden[part]
-        return to_hidden, to_weight.to(weight.dtype), None, None
+        return to_hidden, to_weight.to(weight.dtype), None if to_bias is None else to_bias.to(bias.dtype), *[None] * 3
 
 
-def chunked_logps(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256) -> Tensor:
+def _slope(softmax: Tensor, logits: Tensor | None, targets: Tensor, rule: LogitRule) -> Tensor:
+    """D logp / d product, `[c, vocabulary]`; overwrites `softmax` and `logits`."""
+    slope = softmax.neg_()
+    slope.scatter_add_(1, targets[:, None], torch.ones_like(slope[:, :1]))
+    return rule.slope(slope, logits)
+
+
+def chunked_logps(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    chunk: int = 256,
+    bias: Tensor | None = None,
+    rule: LogitRule = PLAIN,
+) -> Tensor:
     """log-probabilities of `targets`.
 
     Args:
@@ -81,8 +136,10 @@ def chunked_logps(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 
         weight: `[vocabulary, width]`, the output head; it may be trained or frozen, in another type than `hidden`.
         targets: `[n]` token ids.
         chunk: Positions whose logits exist at the same time.
+        bias: `[vocabulary]`, of the output head, or None.
+        rule: What the model does to the products.
 
     Returns:
         `[n]` float32, in nats.
     """
-    return _ChunkedLogps.apply(hidden, weight, targets, chunk)
+    return _ChunkedLogps.apply(hidden, weight, bias, targets, chunk, rule)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import MethodType
@@ -15,9 +17,9 @@ from torch.utils.checkpoint import checkpoint
 
 from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.logps import chunked_logps
+from factalign.fkto.logps import LogitRule, chunked_logps
 from factalign.fkto.lora import install_lora
-from factalign.fkto.trunk import FrozenTrunk, decoder_layers
+from factalign.fkto.trunk import FrozenTrunk, decoder_layers, decoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -37,26 +39,33 @@ def parameters_hash(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def cast_model(model: PreTrainedModel, config: FKTOConfig) -> None:
+    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type."""
+    if config.method == "full":
+        model.to(torch.float32)
+    elif not config.load_in_4bit:
+        model.to(getattr(torch, config.dtype))
+
+
 def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module, FrozenTrunk | None]:
     """Choose the trained weights (kept in float32), freeze the rest, and install the log-probability forward.
+
+    Args:
+        model: After `cast_model`.
+        config: The choices.
 
     Returns:
         The model to train (a `PeftModel` with method `lora`), and its trunk with method `layers`.
 
     Raises:
-        ValueError: The method does not fit the model, or its head does more than a matrix product.
+        ValueError: The method does not fit the model.
     """
-    _check_head(model)
     compute = getattr(torch, config.dtype)
     if config.packing:
         model.set_attn_implementation(attention.PACKED)
     trunk = None
-    if config.method == "full":
-        model.to(torch.float32).requires_grad_(True)
-    else:
-        if not config.load_in_4bit:
-            model.to(compute)
-        model.requires_grad_(False)
+    model.requires_grad_(config.method == "full")
+    remove_dropout(model)
     if config.method == "layers":
         layers = decoder_layers(model)
         if config.train_layers > len(layers):
@@ -85,6 +94,19 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
     return adapted, None
 
 
+def remove_dropout(model: nn.Module) -> None:
+    """Let the model's own dropout drop nothing: it would tell policy and reference apart where they are the same.
+
+    Transformers keeps some probabilities in `nn.Dropout`, and some as numbers of the module that uses them.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if isinstance(value, float) and "drop" in name:
+                setattr(module, name, 0.0)
+
+
 def set_checkpointing(model: nn.Module, enabled: bool) -> None:
     """Whether the layers recompute their activations in backward, from the next forward pass on."""
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -95,19 +117,36 @@ def set_checkpointing(model: nn.Module, enabled: bool) -> None:
             module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
+def logit_rule(model: PreTrainedModel) -> LogitRule:
+    """What `model` makes of the products with its head, as far as its configuration has a name for it.
+
+    Cohere and Falcon-H1 multiply (`logit_scale`, `lm_head_multiplier`), Granite divides (`logits_scaling`), Gemma 2
+    bounds (`final_logit_softcapping`). What else a model may do, `selfcheck` finds.
+    """
+    text = model.config.get_text_config()
+    factors = (getattr(text, name, None) for name in ("logit_scale", "lm_head_multiplier"))
+    scale = math.prod(factor for factor in factors if factor is not None)
+    return LogitRule(
+        scale / (getattr(text, "logits_scaling", None) or 1.0), getattr(text, "final_logit_softcapping", None)
+    )
+
+
 def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, trunk: FrozenTrunk | None = None) -> None:
     """Give `model` a forward pass that returns log-probabilities when it is called with `targets`.
 
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
     `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
-    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32.
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32. The attribute `logp_dtype` of the model
+    is the type that it computes in, `compute`.
     """
-    original, head = model.forward, model.get_output_embeddings()
+    original, head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
     logits = head.forward
 
     def head_forward(hidden: Tensor, targets: Tensor | None = None) -> Tensor:
-        return logits(hidden) if targets is None else chunked_logps(hidden, head.weight, targets, chunk)
+        if targets is None:
+            return logits(hidden)
+        return chunked_logps(hidden, head.weight, targets, chunk, getattr(head, "bias", None), rule)
 
     def forward(
         self: PreTrainedModel,
@@ -121,19 +160,18 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
             return original(*args, **kwargs)
         for name in ("labels", "output_attentions", "output_hidden_states", "return_dict"):
             kwargs.pop(name, None)
-        decoder = self.get_decoder()
-        with torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
-            if trunk_states is None or trunk is None:
-                states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
-            else:
-                with trunk.starting_from(trunk_states):
-                    states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+        decoder, compute = decoder_of(self), self.logp_dtype
+        layout = attention.packed_forward() if "cu_seq_lens_q" in kwargs else nullcontext()
+        given = nullcontext() if trunk_states is None or trunk is None else trunk.starting_from(trunk_states)
+        with layout, given, torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
+            states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
         if trunk is not None and trunk.is_recording:
             return trunk.recorded
         hidden = states.flatten(0, 1)[positions].to(compute)
         return head(hidden, targets=targets)
 
     head.forward = head_forward
+    model.logp_dtype = compute
     model.forward = MethodType(forward, model)
 
 
@@ -151,13 +189,3 @@ def save_model(
     model.config.dtype = torch.bfloat16
     model.save_pretrained(folder, state_dict=half)
     tokenizer.save_pretrained(folder)
-
-
-def _check_head(model: PreTrainedModel) -> None:
-    head = model.get_output_embeddings()
-    if getattr(head, "bias", None) is not None:
-        raise ValueError(f"{type(model).__name__}: its output head has a bias, which is not supported")
-    text = model.config.get_text_config()
-    for name, neutral in (("final_logit_softcapping", None), ("logit_scale", 1), ("logits_scaling", 1)):
-        if getattr(text, name, neutral) not in (neutral, None):
-            raise ValueError(f"{type(model).__name__}: {name} on the logits is not supported")

@@ -35,7 +35,8 @@ class Objective:
 
     def rewards(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
         """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`, in nats."""
-        set_checkpointing(model, side["longest"] > self._config.checkpoint_activations_above)
+        above = self._config.checkpoint_activations_above
+        set_checkpointing(model, above is not None and side["inputs"]["input_ids"].numel() > above)
         gain = model(**side["inputs"]) - side["reference"]
         return (
             segment_sum(gain, side["of_row"], side["size"]),

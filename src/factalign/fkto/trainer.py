@@ -18,7 +18,7 @@ from factalign.fkto.arguments import training_arguments
 from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.models import parameters_hash, prepare_model
+from factalign.fkto.models import cast_model, parameters_hash, prepare_model
 from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
@@ -26,6 +26,7 @@ from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_r
 from factalign.fkto.progress import Progress, TrainingLog
 from factalign.fkto.results import newest_checkpoint, resources, write_result
 from factalign.fkto.row_store import RowStore
+from factalign.fkto.selfcheck import SelfCheck, check_start
 from factalign.fkto.spans import SpanEncoder
 from factalign.fkto.trunk import StateStore
 
@@ -66,14 +67,16 @@ class FKTOTrainer(Trainer):
         seed: int = 0,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        self.config = config
         self.folder = Path(output_dir)
         self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
         weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
+        cast_model(model, config)
+        check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config)
+        self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, weights_hash, args.device.type)
         self._states = StateStore(
@@ -182,8 +185,11 @@ class FKTOTrainer(Trainer):
 
         Raises:
             FloatingPointError: The loss is not finite; the message names the rows.
+            ValueError: Policy and reference disagree before the first update.
         """
         rewards, sentences = self._objective.rewards(model, inputs["rows"])
+        if self.state.global_step == 0:
+            check_start(rewards.detach(), self.config.start_tolerance, inputs["names"])
         response, sentence = self._objective.terms(inputs, rewards, sentences)
         response_factor, sentence_factor = self._objective.factors(self.state.global_step)
         loss = response_factor * response + sentence_factor * sentence

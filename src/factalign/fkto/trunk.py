@@ -12,14 +12,21 @@ import torch
 from torch import Tensor, nn
 
 
+def decoder_of(model: nn.Module) -> nn.Module:
+    """The part of a causal language model, or of a multimodal one, that makes hidden states of tokens."""
+    found = model.get_decoder()
+    return model.model if found is model else found  # Llama 4 and Mllama name their text model otherwise
+
+
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
     """The list of a causal language model's layers.
 
     Raises:
         ValueError: There is no list of as many modules as the configuration names.
     """
-    count = model.config.num_hidden_layers
-    for module in model.modules():
+    count = model.config.get_text_config().num_hidden_layers
+    # A vision tower beside the decoder may have as many.
+    for module in decoder_of(model).modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     raise ValueError(f"{type(model).__name__} has no list of {count} layers; method 'layers' does not fit it")
