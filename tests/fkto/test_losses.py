@@ -27,6 +27,17 @@ def test_loss_follows_the_formula() -> None:
     assert losses.tolist() == pytest.approx(expected)
 
 
+def test_a_soft_label_is_two_weighted_labels() -> None:
+    rewards, z0 = torch.tensor([2.0]), torch.tensor(0.5)
+
+    def loss(label: bool | float) -> float:
+        return kto_losses(rewards, torch.tensor([label]), z0, beta=0.2, weights=(1.5, 0.5)).item()
+
+    # 1.5 (1 - σ(0.3)) = 0.638336, 0.5 (1 - σ(-0.3)) = 0.287221
+    assert (loss(True), loss(False)) == pytest.approx((0.638336, 0.287221), abs=1e-5)
+    assert loss(0.8) == pytest.approx(0.8 * 0.638336 + 0.2 * 0.287221, abs=1e-5)
+
+
 def test_no_gradient_flows_through_the_reference_point() -> None:
     z0 = torch.tensor(0.3, requires_grad=True)
     rewards = torch.tensor([2.0], requires_grad=True)
@@ -49,15 +60,24 @@ def test_segment_sum_leaves_negative_segments_out() -> None:
 
 
 def test_auto_weights_balance_the_classes() -> None:
-    weights = class_weights("auto", "auto", [True] * 3 + [False] * 9, "response")
+    weights = class_weights("auto", "auto", [(True, 1.0)] * 3 + [(False, 1.0)] * 9, "response")
     assert weights == pytest.approx((2.0, 12 / 18))
     assert weights[0] * 3 == pytest.approx(weights[1] * 9)
     assert (weights[0] * 3 + weights[1] * 9) / 12 == pytest.approx(1)
 
 
+def test_auto_weights_count_weights() -> None:
+    # 2·1 + 1·0.5 desirable against 4·1 + 1·0.5 undesirable, 7 in all.
+    labels = [(True, 2.0), (False, 4.0), (0.5, 1.0)]
+    assert class_weights("auto", "auto", labels, "response") == pytest.approx((7 / 5, 7 / 9))
+    scaled = [(label, 8 * weight) for label, weight in labels]
+    assert class_weights("auto", "auto", scaled, "response") == class_weights("auto", "auto", labels, "response")
+    assert class_weights("auto", "auto", [(True, 0.0)], "response") == (1.0, 1.0)
+
+
 @pytest.mark.parametrize("labels", [[], [True], [False, False]])
 def test_auto_weights_of_one_class_are_one(labels: list[bool]) -> None:
-    assert class_weights("auto", "auto", labels, "response") == (1.0, 1.0)
+    assert class_weights("auto", "auto", [(label, 1.0) for label in labels], "response") == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +87,5 @@ def test_weights_outside_the_advised_range_warn(
     caplog: pytest.LogCaptureFixture, weights: tuple[float, float], warned: bool
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert class_weights(*weights, [True] + [False] * 3, "sentence") == weights
+        assert class_weights(*weights, [(True, 1.0)] + [(False, 1.0)] * 3, "sentence") == weights
     assert bool(caplog.records) is warned

@@ -16,10 +16,11 @@ from factalign.fkto.monitor import Metrics
 def batch(device: str = "cpu") -> StepBatch:
     """Three rows, of which the last has no label and only fills up, and three sentences."""
     batch: Any = {
-        "rows": {"sentence_labels": torch.tensor([True, False, True])},
+        "rows": {"sentence_labels": torch.tensor([1.0, 0.0, 1.0]), "sentence_weights": torch.ones(3)},
         "tokens": 50,
         "labelled": torch.tensor([0, 1]),
-        "labels": torch.tensor([True, False]),
+        "labels": torch.tensor([1.0, 0.0]),
+        "label_weights": torch.ones(2),
         "counting": torch.tensor([0, 1]),
         "z0": torch.tensor(0.5),
         "z0_sentence": torch.tensor(0.25),
@@ -57,6 +58,21 @@ def test_a_row_holds_means_since_the_last_row() -> None:
     row = metrics.row(1, lambda values: values)
     assert (row["response_loss"], row["num_desirable"], row["tokens"]) == (0.5, 1, 50)
     assert "abs_reward_at_start" not in row
+
+
+def test_means_of_classes_are_weighted() -> None:
+    metrics = Metrics(0.1, 0.2, torch.device("cpu"))
+    inputs = batch()
+    inputs["labels"], inputs["label_weights"] = torch.tensor([0.75, 0.0]), torch.tensor([4.0, 2.0])
+    inputs["rows"]["sentence_weights"] = torch.tensor([3.0, 1.0, 0.0])
+    zero = torch.tensor(0.0)
+    metrics.add(inputs, torch.tensor([1.0, -2.0, 9.0]), torch.tensor([1.0, -4.0, 2.0]), (zero, zero), 0)
+    row = metrics.row(1, lambda values: values)
+    expected = {
+        "num_desirable": 1, "reward_desirable": 0.1, "num_undesirable": 2, "reward_undesirable": 0.1 * (1 - 4) / 3,
+        "sentence_num_desirable": 2, "sentence_reward_desirable": 0.2, "sentence_reward_undesirable": -0.8,
+    }  # fmt: skip
+    assert {key: row[key] for key in expected} == pytest.approx(expected)
 
 
 def test_a_micro_batch_asks_the_device_for_no_number() -> None:

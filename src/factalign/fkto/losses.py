@@ -8,6 +8,14 @@ KTO's loss of one response (Ethayarajh et al., 2024, arXiv 2402.01306, eq. 7-8) 
 with no gradient through z0. fKTO (Huang & Chen, 2024, arXiv 2410.01691) adds the same for every sentence, with r
 summed over the sentence's tokens and z0 over the sentences of the mismatched pairs. APO-zero (D'Oosterlinck et al.,
 2024, arXiv 2408.06266) is the case z0 = 0.
+
+**Soft labels and weights.** A label is the desirable share p of the evidence and has a weight ω: its loss is
+
+    ω · (p · loss(s = 1) + (1 - p) · loss(s = -1)),
+
+that of two labels with weights ω·p and ω·(1 - p). Sums of ω take the place of numbers of labels, in the mean over the
+step and in w 'auto'. z0 knows no ω: it measures how far the policy is from the reference, and a mismatched pair has no
+label to be more or less sure of.
 """
 
 from __future__ import annotations
@@ -35,7 +43,7 @@ def kto_losses(rewards: Tensor, labels: Tensor, z0: Tensor, beta: float, weights
 
     Args:
         rewards: `[n]`, r in nats.
-        labels: `[n]` bool, desirable or not.
+        labels: `[n]`, the desirable share p: 1 desirable, 0 not, or between.
         z0: Scalar, in nats.
         beta: β.
         weights: (w_D, w_U).
@@ -43,9 +51,11 @@ def kto_losses(rewards: Tensor, labels: Tensor, z0: Tensor, beta: float, weights
     Returns:
         `[n]` losses.
     """
-    sign = labels.to(rewards.dtype) * 2 - 1
-    weight = torch.where(labels, weights[0], weights[1]).to(rewards.dtype)
-    return weight * (1 - torch.sigmoid(beta * sign * (rewards - z0.detach())))
+    share = labels.to(rewards.dtype)
+    gain = beta * (rewards - z0.detach())
+    desirable = weights[0] * (1 - torch.sigmoid(gain))
+    undesirable = weights[1] * (1 - torch.sigmoid(-gain))
+    return share * desirable + (1 - share) * undesirable
 
 
 def reference_point(total: Tensor, count: Tensor) -> Tensor:
@@ -54,25 +64,26 @@ def reference_point(total: Tensor, count: Tensor) -> Tensor:
 
 
 def class_weights(
-    desirable: float | str, undesirable: float | str, labels: Sequence[bool], level: str
+    desirable: float | str, undesirable: float | str, labels: Sequence[tuple[float, float]], level: str
 ) -> tuple[float, float]:
     """(w_D, w_U), resolved and checked against KTO's advice that w_D·n_D / (w_U·n_U) lies within [1, 4/3].
 
-    `"auto"` makes that ratio 1 with a mean weight of 1 over all labels: w_c = n / (2 n_c).
+    The numbers of labels n are sums of their weights. `"auto"` makes that ratio 1 with a mean weight of 1 over all
+    labels: w_c = n / (2 n_c).
 
     Args:
         desirable: w_D, or "auto".
         undesirable: w_U, or "auto".
-        labels: All labels of the level in the data.
+        labels: (desirable share, weight) of all labels of the level in the data.
         level: "response" or "sentence", for the warning.
     """
-    count = len(labels)
-    good = sum(labels)
-    bad = count - good
+    good = sum(label * weight for label, weight in labels)
+    bad = sum((1 - label) * weight for label, weight in labels)
+    count = good + bad
     if desirable == "auto" or undesirable == "auto":
         if not good or not bad:
             if count:
-                logger.warning("all %d %s labels are %s: weights stay 1", count, level, bool(good))
+                logger.warning("all %d %s labels are %s: weights stay 1", len(labels), level, bool(good))
             return 1.0, 1.0
         return count / (2 * good), count / (2 * bad)
     weights = float(desirable), float(undesirable)
@@ -81,7 +92,7 @@ def class_weights(
         low, high = ADVISED_RATIO
         if not low - 1e-6 <= ratio <= high + 1e-6:
             logger.warning(
-                "%s weights (%g, %g) with %d desirable and %d undesirable labels give w_D·n_D / (w_U·n_U) = %.2f; "
+                "%s weights (%g, %g) with %g desirable and %g undesirable labels give w_D·n_D / (w_U·n_U) = %.2f; "
                 "KTO advises [1, 4/3] ('auto' balances)",
                 level, *weights, good, bad, ratio,
             )  # fmt: skip

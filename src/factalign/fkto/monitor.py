@@ -16,8 +16,9 @@ from factalign.fkto.batches import StepBatch
 
 SUMS = (
     "response_loss", "sentence_loss", "micro_batches", "z0", "z0_sentence", "tokens", "first_abs_reward", "first_rows",
-    "desirable", "desirable_reward", "undesirable", "undesirable_reward",
-    "sentence_desirable", "sentence_desirable_reward", "sentence_undesirable", "sentence_undesirable_reward",
+    "desirable", "desirable_weight", "desirable_reward", "undesirable", "undesirable_weight", "undesirable_reward",
+    "sentence_desirable", "sentence_desirable_weight", "sentence_desirable_reward",
+    "sentence_undesirable", "sentence_undesirable_weight", "sentence_undesirable_reward",
 )  # fmt: skip
 
 
@@ -60,8 +61,8 @@ class Metrics:
         values = (
             *losses, 1, inputs["z0"], inputs["z0_sentence"], inputs["tokens"],
             first * counting.abs().sum(), first * len(counting),
-            *_by_class(rewards[inputs["labelled"]], inputs["labels"]),
-            *_by_class(sentences, inputs["rows"]["sentence_labels"]),
+            *_by_class(rewards[inputs["labelled"]], inputs["labels"], inputs["label_weights"]),
+            *_by_class(sentences, inputs["rows"]["sentence_labels"], inputs["rows"]["sentence_weights"]),
         )  # fmt: skip
         self._sums += torch.stack(
             [v.detach().double() if isinstance(v, Tensor) else self._sums.new_full((), v) for v in values]
@@ -85,10 +86,10 @@ class Metrics:
         for prefix, beta in self._betas.items():
             means: dict[str, float | None] = {}
             for name in ("desirable", "undesirable"):
-                count = total[f"{prefix}{name}"]
-                means[name] = beta * total[f"{prefix}{name}_reward"] / count if count else None
+                weight = total[f"{prefix}{name}_weight"]
+                means[name] = beta * total[f"{prefix}{name}_reward"] / weight if weight else None
                 row[f"{prefix}reward_{name}"] = means[name]
-                row[f"{prefix}num_{name}"] = int(count)
+                row[f"{prefix}num_{name}"] = int(total[f"{prefix}{name}"])
             good, bad = means["desirable"], means["undesirable"]
             row[f"{prefix}margin"] = None if good is None or bad is None else good - bad
         if total["first_rows"]:
@@ -101,7 +102,11 @@ class Metrics:
         return row
 
 
-def _by_class(rewards: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """Count and summed rewards of the desirable ones, and of the others."""
-    # No indexing by a mask: the shape of its result would have to be known on the host.
-    return tuple(value for each in (labels, ~labels) for value in (each.sum(), torch.where(each, rewards, 0).sum()))
+def _by_class(rewards: Tensor, labels: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    """Count, weight and weighted rewards of the desirable ones, and of the others; a soft label is one of each."""
+    shares = labels.double(), 1 - labels.double()
+    return tuple(
+        value
+        for share in shares
+        for value in ((share > 0).sum(), (share * weights).sum(), (share * weights * rewards).sum())
+    )

@@ -53,10 +53,11 @@ class Objective:
 
         Args:
             batches: This rank's micro-batches.
-            sums: `[batches, 6]`, over all ranks, of each micro-batch: labels, shares of sentences, and `mismatched`.
+            sums: `[batches, 6]`, over all ranks, of each micro-batch: what its labels and its sentences count, and
+                `mismatched`.
         """
         total = sums.sum(0)
-        num_labels, num_sentences = total[:2].clamp(min=1).float()
+        num_labels, num_sentences = torch.where(total[:2] > 0, total[:2], 1).float()
         result: list[StepBatch] = []
         for batch, own in zip(batches, sums, strict=True):
             kl = (total if self._config.kl_scope == "step" else own)[2:].float()
@@ -81,8 +82,10 @@ class Objective:
             sentences: `[m]`, of their sentences.
         """
         side, config = inputs["rows"], self._config
-        response = kto_losses(rewards[inputs["labelled"]], inputs["labels"], inputs["z0"], config.beta, self.weights)
-        sentence = side["sentence_share"] * kto_losses(
+        response = inputs["label_weights"] * kto_losses(
+            rewards[inputs["labelled"]], inputs["labels"], inputs["z0"], config.beta, self.weights
+        )
+        sentence = side["sentence_counts"] * kto_losses(
             sentences, side["sentence_labels"], inputs["z0_sentence"], config.sentence_beta, self.sentence_weights
         )
         return response.sum() / inputs["num_labels"], sentence.sum() / inputs["num_sentences"]

@@ -153,8 +153,8 @@ class FKTOTrainer(Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         sums = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
-            own[0] = len(batch["labels"])
-            own[1] = batch["rows"]["sentence_share"].sum()
+            own[0] = batch["label_weights"].sum()
+            own[1] = batch["rows"]["sentence_counts"].sum()
             if self.config.uses_kl:
                 own[2:] = self._mismatched(batch, device)
         return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
