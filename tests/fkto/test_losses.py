@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from factalign.fkto.losses import class_weights, kto_losses, reference_point, segment_sum
+from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_sum
 
 
 def test_loss_follows_the_formula() -> None:
@@ -36,6 +36,15 @@ def test_a_soft_label_is_two_weighted_labels() -> None:
     # 1.5 (1 - σ(0.3)) = 0.638336, 0.5 (1 - σ(-0.3)) = 0.287221
     assert (loss(True), loss(False)) == pytest.approx((0.638336, 0.287221), abs=1e-5)
     assert loss(0.8) == pytest.approx(0.8 * 0.638336 + 0.2 * 0.287221, abs=1e-5)
+
+
+def test_negative_log_likelihood_by_hand() -> None:
+    logps = torch.tensor([-1.0, -0.5, -3.0, -2.0], requires_grad=True)
+    # A response of two tokens that counts 2, one of one token that counts 0.4, one that counts nothing.
+    total = nll_sum(logps, torch.tensor([2.0, 2.0, 0.4, 0.0]))
+    assert total.item() == pytest.approx(2 * 1.5 + 0.4 * 3)
+    total.backward()
+    assert logps.grad is not None and logps.grad.tolist() == pytest.approx([-2, -2, -0.4, 0])
 
 
 def test_no_gradient_flows_through_the_reference_point() -> None:

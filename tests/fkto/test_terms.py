@@ -105,8 +105,16 @@ class ByHand(TrainerCallback):
             else:
                 parts += each
         sentence = weighted_mean(parts)
-        total = config.response_weight * response + config.sentence_weight * sentence
-        self.losses = {"loss": total.item(), "response_loss": response.item(), "sentence_loss": sentence.item()}
+        tokens = [
+            (row.weight * float(row.label), -logp)
+            for row, s in zip(rows, own, strict=True)
+            if row.label is not None
+            for logp in logps_by_hand(self.trainer.model, s)
+        ]
+        nll = weighted_mean(tokens)
+        total = config.response_weight * response + config.sentence_weight * sentence + config.nll_weight * nll
+        terms = {"response_loss": response, "sentence_loss": sentence, "nll_loss": nll}
+        self.losses = {"loss": total.item(), **{key: term.item() for key, term in terms.items()}}
         parameters = dict(self.trainer.model.named_parameters())
         gradients = torch.autograd.grad(total, list(parameters.values()))
         self.after = {
@@ -122,12 +130,14 @@ CHANGES: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "weights": {},
     "weights_by_response": {"sentence_reduction": "response"},
+    "nll": {"nll_weight": 0.5},
+    "nll_alone": {"nll_weight": 0.5, "response_weight": 0.0, "sentence_weight": 0.0},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_step_is_the_plain_formula(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, variant: str) -> None:
-    trainer = make_trainer(tokenizer, tmp_path, weighted_rows(), max_steps=2, **CHANGES, **VARIANTS[variant])
+    trainer = make_trainer(tokenizer, tmp_path, weighted_rows(), max_steps=2, **CHANGES | VARIANTS[variant])
     expected = ByHand(trainer, 1)
     trainer.add_callback(expected)
     found = trained(trainer)
@@ -141,8 +151,8 @@ def test_micro_batches_do_not_change_a_step(tokenizer: PreTrainedTokenizerFast, 
     results = [
         trained(
             make_trainer(
-                tokenizer, tmp_path / str(micro), weighted_rows(13), micro_batch_size=micro, **CHANGES,
-                **VARIANTS[variant],
+                tokenizer, tmp_path / str(micro), weighted_rows(13), micro_batch_size=micro,
+                **CHANGES | VARIANTS[variant],
             )
         )
         for micro in (6, 2, 1)
@@ -196,3 +206,27 @@ def test_a_soft_label_is_logged_as_two(tokenizer: PreTrainedTokenizerFast, tmp_p
     row = log_rows(trainer)[1]
     assert (row["num_desirable"], row["num_undesirable"]) == (6, 6)
     assert row["margin"] == pytest.approx(0, abs=1e-9)
+
+
+# ---- Negative log-likelihood ----
+
+
+def test_the_end_of_the_turn_is_imitated(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    rows = make_rows(6, label=True)
+    cut = [{**row, "finish_reason": "length"} for row in rows]
+    alone = {"nll_weight": 1.0, "response_weight": 0.0, "sentence_weight": 0.0}
+    whole, broken = (make_trainer(tokenizer, tmp_path / n, r, **alone) for n, r in (("a", rows), ("b", cut)))
+    for trainer in (whole, broken):
+        trainer.train()
+    (items,) = ([item for batch in whole.plan.micro_batches(0) for item in batch],)
+    logps = [logps_by_hand(make_model(len(tokenizer)), whole._store.sequences[item.row]) for item in items]
+    assert log_rows(whole)[0]["nll_loss"] == pytest.approx(-torch.cat(logps).mean().item(), abs=1e-5)
+    without = -torch.cat([each[:-1] for each in logps]).mean().item()
+    assert log_rows(broken)[0]["nll_loss"] == pytest.approx(without, abs=1e-5)
+
+
+def test_undesirable_responses_are_not_imitated(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    alone = {"nll_weight": 1.0, "response_weight": 0.0, "sentence_weight": 0.0}
+    trainer = make_trainer(tokenizer, tmp_path, make_rows(5, label=False), **alone)
+    assert_same(trained(trainer), dict(make_model(len(tokenizer)).named_parameters()), atol=0)  # type: ignore[arg-type]
+    assert log_rows(trainer)[0]["nll_loss"] == 0

@@ -83,6 +83,7 @@ class MicroBatch(TypedDict):
         labelled: `[k]`, indices of the rows with a label.
         labels: `[k]`, their desirable shares.
         label_weights: `[k]`, what each of these labels counts.
+        nll_weights: `[size]`, what each scored token of a row counts in the negative log-likelihood; 0 without a label.
         counting: Indices of the rows that do not only fill up a rank's share.
         tokens: Tokens of those.
         names: Of all rows, for messages.
@@ -93,6 +94,7 @@ class MicroBatch(TypedDict):
     labelled: Tensor
     labels: Tensor
     label_weights: Tensor
+    nll_weights: Tensor
     counting: Tensor
     tokens: int
     names: list[str]
@@ -104,12 +106,14 @@ class StepBatch(MicroBatch):
     Keys:
         num_labels: Scalar, the sum of the step's `label_weights`; 1 where that is 0.
         num_sentences: Scalar, the sum of its `sentence_counts`; 1 where that is 0.
+        num_nll: Scalar, the sum of its tokens' `nll_weights`; 1 where that is 0.
         z0: Scalar, the reference point of responses, in nats (see `losses`).
         z0_sentence: Scalar, the reference point of sentences.
     """
 
     num_labels: Tensor
     num_sentences: Tensor
+    num_nll: Tensor
     z0: Tensor
     z0_sentence: Tensor
 
@@ -202,13 +206,17 @@ class Batches:
         ]
         labelled = [i for i, item in enumerate(items) if item.counts and self._store.rows[item.row].label is not None]
         of_labels = [self._store.rows[rows[i]] for i in labelled]
+        labels = torch.tensor([row.label for row in of_labels], dtype=torch.float32)
+        weights = torch.tensor([row.weight for row in of_labels], dtype=torch.float32)
+        index = torch.tensor(labelled, dtype=torch.long)
         pairs = self._store.pairs(items)
         return {
             "rows": self._side(rows, sequences),
             "pairs": self._side([row for row, _ in pairs], [s for _, s in pairs]) if pairs else None,
-            "labelled": torch.tensor(labelled, dtype=torch.long),
-            "labels": torch.tensor([row.label for row in of_labels], dtype=torch.float32),
-            "label_weights": torch.tensor([row.weight for row in of_labels], dtype=torch.float32),
+            "labelled": index,
+            "labels": labels,
+            "label_weights": weights,
+            "nll_weights": torch.zeros(len(items)).index_put((index,), labels * weights),
             "counting": torch.tensor([i for i, item in enumerate(items) if item.counts], dtype=torch.long),
             "tokens": sum(len(self._store.sequences[item.row]) for item in items if item.counts),
             "names": [self._store.rows[row].name for row in rows],

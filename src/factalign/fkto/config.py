@@ -34,6 +34,11 @@ class FKTOConfig(BaseModel):
     sentence_beta: PositiveFloat = Field(0.1, description="β of the sentence term")
     response_weight: NonNegativeFloat = Field(0.3, description="λ, the factor of the response term")
     sentence_weight: NonNegativeFloat = Field(1.0, description="λ_s, the factor of the sentence term")
+    nll_weight: NonNegativeFloat = Field(
+        0.0,
+        description="factor of the mean of -log π(token) over the step's tokens of desirable responses (the end of the "
+        "turn too): supervised fine-tuning on them; logged as nll_loss even where the factor is 0",
+    )
     desirable_weight: ClassWeight = Field(
         1.0, description="w_D of responses; 'auto' balances the classes and keeps the mean weight at 1"
     )
@@ -112,9 +117,10 @@ class FKTOConfig(BaseModel):
                 f"batch_size {self.batch_size} is smaller than micro_batch_size {self.micro_batch_size}; "
                 f"batch_size counts the rows of a whole optimizer step"
             )
-        if not self.uses_responses and not self.uses_sentences:
+        if not self.uses_responses and not self.uses_sentences and not self.nll_weight:
             raise ValueError(
-                "response_weight and sentence_weight leave nothing to train on (loss_type kto has no sentences)"
+                "response_weight, sentence_weight and nll_weight leave nothing to train on "
+                "(loss_type kto has no sentences)"
             )
         for weights in (
             (self.desirable_weight, self.undesirable_weight),

@@ -16,6 +16,13 @@ summed over the sentence's tokens and z0 over the sentences of the mismatched pa
 that of two labels with weights ω·p and ω·(1 - p). Sums of ω take the place of numbers of labels, in the mean over the
 step and in w 'auto'. z0 knows no ω: it measures how far the policy is from the reference, and a mismatched pair has no
 label to be more or less sure of.
+
+**Negative log-likelihood.** KTO may widen margins while it lowers the probability of what it should imitate. The term
+
+    - Σ ω·p · log π_θ(y_t | x, y_<t) / Σ ω·p,    over all scored tokens, the end of the turn too, of labelled responses,
+
+keeps up that of desirable responses (as Pang et al., 2024, arXiv 2404.19733, for DPO; they divide by the length of each
+response, here every token counts the same).
 """
 
 from __future__ import annotations
@@ -56,6 +63,11 @@ def kto_losses(rewards: Tensor, labels: Tensor, z0: Tensor, beta: float, weights
     desirable = weights[0] * (1 - torch.sigmoid(gain))
     undesirable = weights[1] * (1 - torch.sigmoid(-gain))
     return share * desirable + (1 - share) * undesirable
+
+
+def nll_sum(logps: Tensor, weights: Tensor) -> Tensor:
+    """The numerator of the negative log-likelihood, from `[n]` log-probabilities and what each token counts, ω·p."""
+    return -(logps * weights).sum()
 
 
 def reference_point(total: Tensor, count: Tensor) -> Tensor:

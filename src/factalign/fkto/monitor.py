@@ -15,7 +15,8 @@ from torch import Tensor
 from factalign.fkto.batches import StepBatch
 
 SUMS = (
-    "response_loss", "sentence_loss", "micro_batches", "z0", "z0_sentence", "tokens", "first_abs_reward", "first_rows",
+    "response_loss", "sentence_loss", "nll_loss", "micro_batches", "z0", "z0_sentence", "tokens",
+    "first_abs_reward", "first_rows",
     "desirable", "desirable_weight", "desirable_reward", "undesirable", "undesirable_weight", "undesirable_reward",
     "sentence_desirable", "sentence_desirable_weight", "sentence_desirable_reward",
     "sentence_undesirable", "sentence_undesirable_weight", "sentence_undesirable_reward",
@@ -45,7 +46,7 @@ class Metrics:
         self._began = time.monotonic()
 
     def add(
-        self, inputs: StepBatch, rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, Tensor], step: int
+        self, inputs: StepBatch, rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, Tensor, Tensor], step: int
     ) -> None:
         """Add a micro-batch.
 
@@ -53,7 +54,7 @@ class Metrics:
             inputs: The micro-batch.
             rewards: `[size]`, r of its rows.
             sentences: `[m]`, r of their sentences.
-            losses: Its shares of the response loss and of the sentence loss.
+            losses: Its shares of the response loss, the sentence loss and the negative log-likelihood.
             step: Optimizer steps before this one.
         """
         rewards, sentences = rewards.detach().double(), sentences.detach().double()
@@ -80,6 +81,7 @@ class Metrics:
         row: dict[str, Any] = {
             "response_loss": total["response_loss"] / steps,
             "sentence_loss": total["sentence_loss"] / steps,
+            "nll_loss": total["nll_loss"] / steps,
             "z0": total["z0"] / max(total["micro_batches"], 1),
             "z0_sentence": total["z0_sentence"] / max(total["micro_batches"], 1),
         }

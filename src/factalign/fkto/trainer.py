@@ -151,12 +151,11 @@ class FKTOTrainer(Trainer):
     ) -> tuple[list[StepBatch], None]:
         """Collect the micro-batches of a step, with z0 and the counts of the whole step over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        sums = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
+        sums = torch.zeros(len(batches), 7, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
-            own[0] = batch["label_weights"].sum()
-            own[1] = batch["rows"]["sentence_counts"].sum()
+            own[:3] = self._objective.counts(batch)
             if self.config.uses_kl:
-                own[2:] = self._mismatched(batch, device)
+                own[3:] = self._mismatched(batch, device)
         return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
 
     @torch.no_grad()
@@ -183,16 +182,17 @@ class FKTOTrainer(Trainer):
         Raises:
             FloatingPointError: The loss is not finite; the message names the rows.
         """
-        rewards, sentences = self._objective.rewards(model, inputs["rows"])
-        response, sentence = self._objective.terms(inputs, rewards, sentences)
-        response_factor, sentence_factor = self._objective.factors(self.state.global_step)
-        loss = response_factor * response + sentence_factor * sentence
+        logps = self._objective.logps(model, inputs["rows"])
+        rewards, sentences = self._objective.rewards(logps, inputs["rows"])
+        terms = self._objective.terms(inputs, logps, rewards, sentences)
+        loss = self._objective.loss(terms, self.state.global_step)
         if not torch.isfinite(loss):
+            response, sentence, nll = (term.item() for term in terms)
             raise FloatingPointError(
-                f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response.item()}, sentence "
-                f"{sentence.item()}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
+                f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response}, sentence "
+                f"{sentence}, log-likelihood {nll}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
             )
-        self._metrics.add(inputs, rewards, sentences, (response, sentence), self.state.global_step)
+        self._metrics.add(inputs, rewards, sentences, terms, self.state.global_step)
         # Gradients are averaged over ranks, the losses are normalised over them: undo the average.
         return loss * self.args.world_size
 
