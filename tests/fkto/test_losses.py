@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_sum
+from factalign.fkto.config import Normalisation
+from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards, segment_sum
 
 
 def test_loss_follows_the_formula() -> None:
@@ -66,6 +67,15 @@ def test_segment_sum_leaves_negative_segments_out() -> None:
     sums = segment_sum(torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([0, -1, 2, 0]), 4)
     assert sums.tolist() == [9, 0, 4, 0]
     assert segment_sum(torch.zeros(0), torch.zeros(0, dtype=torch.long), 0).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "expected"), [("none", [6.0, -3.0, 0.0]), ("sqrt", [3.0, -3.0, 0.0]), ("token", [1.5, -3.0, 0.0])]
+)
+def test_rewards_may_be_divided_by_length(normalisation: Normalisation, expected: list[float]) -> None:
+    gain = torch.tensor([1.0, 2.0, 7.0, -1.0, 4.0, -3.0])
+    segment = torch.tensor([0, 0, -1, 0, 0, 1])
+    assert segment_rewards(gain, segment, 3, normalisation).tolist() == expected
 
 
 def test_auto_weights_balance_the_classes() -> None:

@@ -58,7 +58,7 @@ class ByHand(TrainerCallback):
             self.compute()
 
     def reward(self, gain: Tensor) -> Tensor:
-        return gain.sum()
+        return gain.sum() / len(gain) ** {"none": 0, "sqrt": 0.5, "token": 1}[self.trainer.config.reward_normalisation]
 
     def compute(self) -> None:
         config, store, plan = self.trainer.config, self.trainer._store, self.trainer.plan
@@ -130,6 +130,8 @@ CHANGES: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "weights": {},
     "weights_by_response": {"sentence_reduction": "response"},
+    "token": {"reward_normalisation": "token", "beta": 3.0, "sentence_beta": 7.0},
+    "sqrt_by_response": {"reward_normalisation": "sqrt", "sentence_reduction": "response"},
     "nll": {"nll_weight": 0.5},
     "nll_alone": {"nll_weight": 0.5, "response_weight": 0.0, "sentence_weight": 0.0},
 }

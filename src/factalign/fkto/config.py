@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+Normalisation = Literal["none", "sqrt", "token"]
+
 LEARNING_RATES = {"layers": 8e-5, "lora": 5e-4, "full": 5e-6}
 
 ClassWeight = PositiveFloat | Literal["auto"]
@@ -32,6 +34,11 @@ class FKTOConfig(BaseModel):
     )
     beta: PositiveFloat = Field(0.1, description="β of the response term")
     sentence_beta: PositiveFloat = Field(0.1, description="β of the sentence term")
+    reward_normalisation: Normalisation = Field(
+        "none",
+        description="r of a response or sentence of n tokens, and z0, divided by 1 (none), √n (sqrt) or n (token), so "
+        "that long ones do not saturate first; β must grow by that factor to keep β·r at a typical n",
+    )
     response_weight: NonNegativeFloat = Field(0.3, description="λ, the factor of the response term")
     sentence_weight: NonNegativeFloat = Field(1.0, description="λ_s, the factor of the sentence term")
     nll_weight: NonNegativeFloat = Field(

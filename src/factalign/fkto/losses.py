@@ -17,6 +17,12 @@ that of two labels with weights ω·p and ω·(1 - p). Sums of ω take the place
 step and in w 'auto'. z0 knows no ω: it measures how far the policy is from the reference, and a mismatched pair has no
 label to be more or less sure of.
 
+**Length.** r of a response or sentence is divided by 1, √n or n, its number of tokens ('none', 'sqrt', 'token'; z0
+comes from rewards of the same kind). A sum grows with n, so long sentences saturate σ first and stop learning. n makes
+r a mean in nats per token, as in SimPO (Meng et al., 2024, arXiv 2405.14734); √n lies between and would give r the same
+variance at all lengths if tokens were independent. β then multiplies a number that is smaller by n or √n: for the same
+β·r at a typical length n, take β times n or √n.
+
 **Negative log-likelihood.** KTO may widen margins while it lowers the probability of what it should imitate. The term
 
     - Σ ω·p · log π_θ(y_t | x, y_<t) / Σ ω·p,    over all scored tokens, the end of the turn too, of labelled responses,
@@ -33,6 +39,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from factalign.fkto.config import Normalisation
+
 logger = logging.getLogger(__name__)
 
 ADVISED_RATIO = (1.0, 4.0 / 3.0)
@@ -45,13 +53,32 @@ def segment_sum(values: Tensor, segment: Tensor, size: int) -> Tensor:
     return values.new_zeros(size + 1).index_add(0, slots, values)[:size]
 
 
+def segment_rewards(gain: Tensor, segment: Tensor, size: int, normalisation: Normalisation) -> Tensor:
+    """Rewards r of responses or sentences.
+
+    Args:
+        gain: `[n]`, log π_θ - log π_ref of tokens, in nats.
+        segment: `[n]`, what each token belongs to, negative for nothing.
+        size: The number of responses or sentences.
+        normalisation: What their sums are divided by.
+
+    Returns:
+        `[size]`, in nats, nats per √token or nats per token.
+    """
+    total = segment_sum(gain, segment, size)
+    if normalisation == "none":
+        return total
+    count = segment_sum(torch.ones_like(gain), segment, size).clamp(min=1)
+    return total / (count if normalisation == "token" else count.sqrt())
+
+
 def kto_losses(rewards: Tensor, labels: Tensor, z0: Tensor, beta: float, weights: tuple[float, float]) -> Tensor:
     """KTO's loss of each response or sentence.
 
     Args:
-        rewards: `[n]`, r in nats.
+        rewards: `[n]`, r.
         labels: `[n]`, the desirable share p: 1 desirable, 0 not, or between.
-        z0: Scalar, in nats.
+        z0: Scalar, in the unit of r.
         beta: β.
         weights: (w_D, w_U).
 

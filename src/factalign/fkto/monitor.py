@@ -32,7 +32,7 @@ class Metrics:
         device: Where the sums are kept, that of the model.
 
     Attributes:
-        abs_reward_at_start: Mean |r| of the rows of the first step, in nats; None before it is logged.
+        abs_reward_at_start: Mean |r| of the rows of the first step, in the unit of r; None before it is logged.
     """
 
     def __init__(self, beta: float, sentence_beta: float, device: torch.device) -> None:

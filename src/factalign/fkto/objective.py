@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from factalign.fkto.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_sum
+from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards
 from factalign.fkto.models import set_checkpointing
 from factalign.fkto.row_store import RowStore
 
@@ -39,11 +39,11 @@ class Objective:
         return model(**side["inputs"])
 
     def rewards(self, logps: Tensor, side: Side) -> tuple[Tensor, Tensor]:
-        """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`, in nats."""
-        gain = logps - side["reference"]
+        """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`."""
+        gain, kind = logps - side["reference"], self._config.reward_normalisation
         return (
-            segment_sum(gain, side["of_row"], side["size"]),
-            segment_sum(gain, side["of_sentence"], len(side["sentence_labels"])),
+            segment_rewards(gain, side["of_row"], side["size"], kind),
+            segment_rewards(gain, side["of_sentence"], len(side["sentence_labels"]), kind),
         )
 
     def mismatched(self, model: nn.Module, pairs: Side) -> Tensor:
