@@ -330,7 +330,7 @@ def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "terms"),
-    [("lora", {}), ("layers", {}), ("full", {"nll_weight": 0.5, "reward_normalisation": "sqrt"})],
+    [("lora", {}), ("layers", {}), ("full", {"nll_weight": 0.5, "reward_normalisation": "sqrt", "z0_momentum": 0.5})],
     ids=["lora", "layers", "terms"],
 )
 def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str, terms: dict[str, Any]) -> None:

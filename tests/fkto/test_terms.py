@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
-from factalign.fkto import FKTOTrainer
+from factalign.fkto import FKTOConfig, FKTOTrainer
+from factalign.fkto.moving_average import MovingReferencePoint
 
 from .conftest import make_model, make_rows
-from .test_trainer import assert_same, log_rows, make_trainer, trained
+from .test_trainer import _StopAt, assert_same, log_rows, make_trainer, trained
 
 LEARNING_RATE = 0.3
 
@@ -50,19 +51,25 @@ class ByHand(TrainerCallback):
     def __init__(self, trainer: FKTOTrainer, step: int) -> None:
         self.trainer, self.step = trainer, step
         self.initial = make_model(len(trainer.processing_class))
+        self.averages = [torch.zeros(()), torch.zeros(())]
         self.losses: dict[str, float] = {}
         self.after: dict[str, Tensor] = {}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            self.compute()
+        if state.global_step <= self.step:
+            self.compute(state.global_step)
 
     def reward(self, gain: Tensor) -> Tensor:
         return gain.sum() / len(gain) ** {"none": 0, "sqrt": 0.5, "token": 1}[self.trainer.config.reward_normalisation]
 
-    def compute(self) -> None:
+    def reference_point(self, level: int, mean: Tensor, step: int) -> Tensor:
+        m = self.trainer.config.z0_momentum
+        self.averages[level] = m * self.averages[level] + (1 - m) * mean.detach()
+        return (self.averages[level] / (1 - m ** (step + 1))).clamp(min=0)
+
+    def compute(self, step: int) -> None:
         config, store, plan = self.trainer.config, self.trainer._store, self.trainer.plan
-        epoch, number = divmod(self.step, plan.steps_per_epoch)
+        epoch, number = divmod(step, plan.steps_per_epoch)
         micro = list(plan.micro_batches(epoch))[number * plan.accumulation : (number + 1) * plan.accumulation]
         items = [item for batch in micro for item in batch]
 
@@ -80,9 +87,9 @@ class ByHand(TrainerCallback):
         mismatched = [store.pair(item.partner, item.row) for item in items]
         kl = gains(mismatched)
         kl_parts = [sentences(s, gain) for s, gain in zip(mismatched, kl, strict=True)]
-        z0 = torch.stack([self.reward(gain) for gain in kl]).mean().clamp(min=0).detach()
+        z0 = self.reference_point(0, torch.stack([self.reward(gain) for gain in kl]).mean(), step)
         z0_s = weighted_mean([(1 / len(p) if by_response else 1, r) for p in kl_parts for r in p])
-        z0_s = z0_s.clamp(min=0).detach()
+        z0_s = self.reference_point(1, z0_s, step)
 
         own = [store.sequences[item.row] for item in items]
         rows = [store.rows[item.row] for item in items]
@@ -132,6 +139,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "weights_by_response": {"sentence_reduction": "response"},
     "token": {"reward_normalisation": "token", "beta": 3.0, "sentence_beta": 7.0},
     "sqrt_by_response": {"reward_normalisation": "sqrt", "sentence_reduction": "response"},
+    "momentum": {"z0_momentum": 0.7, "sentence_reduction": "response"},
     "nll": {"nll_weight": 0.5},
     "nll_alone": {"nll_weight": 0.5, "response_weight": 0.0, "sentence_weight": 0.0},
 }
@@ -139,11 +147,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_step_is_the_plain_formula(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, variant: str) -> None:
-    trainer = make_trainer(tokenizer, tmp_path, weighted_rows(), max_steps=2, **CHANGES | VARIANTS[variant])
-    expected = ByHand(trainer, 1)
+    trainer = make_trainer(tokenizer, tmp_path, weighted_rows(), epochs=2, max_steps=3, **CHANGES | VARIANTS[variant])
+    expected = ByHand(trainer, 2)
     trainer.add_callback(expected)
     found = trained(trainer)
-    row = log_rows(trainer)[1]
+    row = log_rows(trainer)[2]
     assert {key: row[key] for key in expected.losses} == pytest.approx(expected.losses, abs=1e-5)
     assert_same(found, expected.after)
 
@@ -232,3 +240,43 @@ def test_undesirable_responses_are_not_imitated(tokenizer: PreTrainedTokenizerFa
     trainer = make_trainer(tokenizer, tmp_path, make_rows(5, label=False), **alone)
     assert_same(trained(trainer), dict(make_model(len(tokenizer)).named_parameters()), atol=0)  # type: ignore[arg-type]
     assert log_rows(trainer)[0]["nll_loss"] == 0
+
+
+# ---- z0 over time ----
+
+
+def test_a_moving_average_by_hand() -> None:
+    average = MovingReferencePoint(0.5)
+    # Responses: means 4, none, -8, 2. Sentences: none, none, 3, 1.
+    steps = [((8, 0), (2, 0)), ((0, 0), (0, 0)), ((-8, 6), (1, 2)), ((4, 1), (2, 1))]
+    found = [average.update(torch.tensor(t), torch.tensor(c)).tolist() for t, c in steps]
+    # a: 2, 2, -3, -0.5 and 0, 0, 1.5, 1.25; divided by 1 - 0.5^(steps with pairs), not below 0.
+    assert found == [[4, 0], [4, 0], [0, 3], [0, pytest.approx(1.25 / 0.75)]]
+    assert average.state()["attributes"] == {"average": [-0.5, 1.25], "steps": [3, 2]}
+
+
+def test_a_moving_average_needs_z0_of_the_step() -> None:
+    with pytest.raises(ValueError, match="z0_momentum needs kl_scope 'step', not 'micro'"):
+        FKTOConfig(z0_momentum=0.9, kl_scope="micro")
+
+
+def test_a_moving_average_continues_from_its_checkpoint(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    changes = {"z0_momentum": 0.9, "epochs": 2, "save_steps": 1}
+    whole = make_trainer(tokenizer, tmp_path / "whole", **changes)
+    expected = trained(whole)
+    broken = make_trainer(tokenizer, tmp_path / "broken", **changes)
+    broken.add_callback(_StopAt(3))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    resumed = make_trainer(tokenizer, tmp_path / "broken", **changes)
+    assert_same(trained(resumed), expected, atol=0)
+    assert resumed._initial_global_step == 2
+    assert [row["z0"] for row in log_rows(resumed)] == [row["z0"] for row in log_rows(whole)]
+    averages = [trainer._objective.moving_z0.state()["attributes"] for trainer in (resumed, whole)]
+    assert averages[0] == averages[1] and averages[0]["steps"] == [4, 4] and all(averages[0]["average"])
+
+
+def test_a_checkpoint_without_the_average_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    make_trainer(tokenizer, tmp_path, save_steps=1).train()
+    with pytest.raises(ValueError, match="step 2 holds no moving average of z0"):
+        make_trainer(tokenizer, tmp_path, save_steps=1, epochs=2, z0_momentum=0.9).train()

@@ -64,6 +64,13 @@ class FKTOConfig(BaseModel):
         "step",
         description="z0 from the mismatched pairs of the whole optimizer step, or of each micro-batch (over all ranks)",
     )
+    z0_momentum: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="m: z0 as a moving average that keeps this share of its past in every step; 0: of the step alone; "
+        "needs kl_scope 'step'",
+    )
 
     # What is trained
     method: Literal["lora", "full", "layers"] = Field(
@@ -135,6 +142,8 @@ class FKTOConfig(BaseModel):
         ):
             if (weights[0] == "auto") != (weights[1] == "auto"):
                 raise ValueError("class weights: both numbers of a level are 'auto', or neither is")
+        if self.z0_momentum and self.kl_scope != "step":
+            raise ValueError(f"z0_momentum needs kl_scope 'step', not {self.kl_scope!r}")
         if self.load_in_4bit and self.method != "lora":
             raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
         return self

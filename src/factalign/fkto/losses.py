@@ -17,6 +17,13 @@ that of two labels with weights ω·p and ω·(1 - p). Sums of ω take the place
 step and in w 'auto'. z0 knows no ω: it measures how far the policy is from the reference, and a mismatched pair has no
 label to be more or less sure of.
 
+**z0 over time.** The mean of a step's few pairs is noisy. With a momentum m,
+
+    a_t = m · a_{t-1} + (1 - m) · mean_t,    a_0 = 0,    z0_t = max(0, a_t / (1 - m^t)),
+
+takes the last 1 / (1 - m) steps together, with the correction of a short past as in Adam (Kingma & Ba, 2015, arXiv
+1412.6980). a is not clamped, so that noise around 0 cancels; it trails the policy by as many steps.
+
 **Length.** r of a response or sentence is divided by 1, √n or n, its number of tokens ('none', 'sqrt', 'token'; z0
 comes from rewards of the same kind). A sum grows with n, so long sentences saturate σ first and stop learning. n makes
 r a mean in nats per token, as in SimPO (Meng et al., 2024, arXiv 2405.14734); √n lies between and would give r the same

@@ -11,6 +11,7 @@ from factalign.fkto.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards
 from factalign.fkto.models import set_checkpointing
+from factalign.fkto.moving_average import MovingReferencePoint
 from factalign.fkto.row_store import RowStore
 
 
@@ -24,10 +25,12 @@ class Objective:
     Attributes:
         weights: (w_D, w_U) of responses.
         sentence_weights: (w_D, w_U) of sentences.
+        moving_z0: z0 over the steps; None where each step has its own.
     """
 
     def __init__(self, config: FKTOConfig, store: RowStore) -> None:
         self._config = config
+        self.moving_z0 = MovingReferencePoint(config.z0_momentum) if config.z0_momentum else None
         self.weights = class_weights(config.desirable_weight, config.undesirable_weight, store.labels, "response")
         self.sentence_weights = class_weights(
             config.sentence_desirable_weight, config.sentence_undesirable_weight, store.sentence_labels, "sentence"
@@ -66,9 +69,11 @@ class Objective:
         """
         total = sums.sum(0)
         num_labels, num_sentences, num_nll = torch.where(total[:3] > 0, total[:3], 1).float()
+        moving = None if self.moving_z0 is None else self.moving_z0.update(total[3::2], total[4::2]).float()
         result: list[StepBatch] = []
         for batch, own in zip(batches, sums, strict=True):
             kl = (total if self._config.kl_scope == "step" else own)[3:].float()
+            z0 = (reference_point(kl[0], kl[1]), reference_point(kl[2], kl[3])) if moving is None else moving
             result.append(
                 {
                     **batch,
@@ -76,8 +81,8 @@ class Objective:
                     "num_labels": num_labels,
                     "num_sentences": num_sentences,
                     "num_nll": num_nll,
-                    "z0": reference_point(kl[0], kl[1]),
-                    "z0_sentence": reference_point(kl[2], kl[3]),
+                    "z0": z0[0],
+                    "z0_sentence": z0[1],
                 }
             )
         return result

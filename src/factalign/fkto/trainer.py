@@ -94,13 +94,14 @@ class FKTOTrainer(Trainer):
         self._metrics = Metrics(config.beta, config.sentence_beta, args.device)
         self._logged_step = 0
         self._began = time.monotonic()
+        moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
         super().__init__(
             model=model,
             args=args,
             train_dataset=Items(len(self.rows)),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *callbacks],
+            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *moving, *callbacks],
         )
         self.remove_callback(PrinterCallback)
 
