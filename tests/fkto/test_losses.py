@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from factalign.fkto.config import Normalisation
-from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards, segment_sum
+from factalign.fkto.losses import class_weights, k3, kto_losses, nll_sum, reference_point, segment_rewards, segment_sum
 
 
 def test_loss_follows_the_formula() -> None:
@@ -46,6 +46,11 @@ def test_negative_log_likelihood_by_hand() -> None:
     assert total.item() == pytest.approx(2 * 1.5 + 0.4 * 3)
     total.backward()
     assert logps.grad is not None and logps.grad.tolist() == pytest.approx([-2, -2, -0.4, 0])
+
+
+def test_k3_by_hand() -> None:
+    found = k3(torch.tensor([0.0, math.log(2), -math.log(2)], dtype=torch.float64))
+    assert found.tolist() == pytest.approx([0, 0.5 - 1 + math.log(2), 2 - 1 - math.log(2)])
 
 
 def test_no_gradient_flows_through_the_reference_point() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -16,7 +17,14 @@ from factalign.fkto.monitor import Metrics
 def batch(device: str = "cpu") -> StepBatch:
     """Three rows, of which the last has no label and only fills up, and three sentences."""
     batch: Any = {
-        "rows": {"sentence_labels": torch.tensor([1.0, 0.0, 1.0]), "sentence_weights": torch.ones(3)},
+        "rows": {
+            "sentence_labels": torch.tensor([1.0, 0.0, 1.0]),
+            "sentence_weights": torch.ones(3),
+            "size": 3,
+            "of_row": torch.tensor([0, 0, 1, 2]),
+            "reference": torch.tensor([-1.0, -1.0, -0.5, 0.0]),
+        },
+        "ends": torch.tensor([1]),
         "tokens": 50,
         "labelled": torch.tensor([0, 1]),
         "labels": torch.tensor([1.0, 0.0]),
@@ -31,6 +39,8 @@ def batch(device: str = "cpu") -> StepBatch:
 def add(metrics: Metrics, step: int, device: str = "cpu") -> None:
     rewards, sentences = torch.tensor([1.0, -2.0, 9.0]).to(device), torch.tensor([1.0, -4.0, 2.0]).to(device)
     losses = tuple(torch.tensor(x).to(device) for x in (0.5, 0.75, 0.125))
+    logps, entropies = torch.tensor([-1.0, -2.0, -0.5, -9.0]).to(device), torch.tensor([0.5, 1.0, 1.5, 9.0]).to(device)
+    metrics.add_tokens(batch(device), logps.requires_grad_(), entropies)
     metrics.add(batch(device), rewards.requires_grad_(), sentences.requires_grad_(), losses, step)
 
 
@@ -51,6 +61,8 @@ def test_a_row_holds_means_since_the_last_row() -> None:
         "reward_desirable": 0.1, "num_desirable": 4, "reward_undesirable": -0.2, "num_undesirable": 4, "margin": 0.3,
         "sentence_reward_desirable": 0.3, "sentence_num_desirable": 8, "sentence_reward_undesirable": -0.8,
         "sentence_num_undesirable": 4, "sentence_margin": 1.1, "abs_reward_at_start": 1.5, "tokens": 200,
+        # Three tokens count; the second alone has left the reference, d = -1, and ends a turn.
+        "mean_logp": -3.5 / 3, "mean_entropy": 1.0, "reference_kl": (math.e - 2) / 3, "end_logp": -2.0,
     }  # fmt: skip
     assert {key: row[key] for key in expected} == pytest.approx(expected)
     assert metrics.abs_reward_at_start == pytest.approx(1.5)

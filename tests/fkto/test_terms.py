@@ -280,3 +280,51 @@ def test_a_checkpoint_without_the_average_is_refused(tokenizer: PreTrainedTokeni
     make_trainer(tokenizer, tmp_path, save_steps=1).train()
     with pytest.raises(ValueError, match="step 2 holds no moving average of z0"):
         make_trainer(tokenizer, tmp_path, save_steps=1, epochs=2, z0_momentum=0.9).train()
+
+
+# ---- Monitors ----
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_log_tells_how_sure_the_policy_is(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str) -> None:
+    rows = make_rows(6)
+    rows[0]["finish_reason"] = "length"
+    trainer = make_trainer(tokenizer, tmp_path, rows, method=method, epochs=2, learning_rate=0.05, micro_batch_size=2)
+    initial = make_model(len(tokenizer))
+    found: dict[str, float] = {}
+
+    class Check(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 0:
+                return
+            with torch.no_grad():
+                logps, references, entropies, ends = [], [], [], []
+                for row, s in zip(trainer.rows, trainer._store.sequences, strict=True):
+                    ids = torch.from_numpy(s.ids).long()[None]
+                    logits = trainer.model(input_ids=ids).logits[0, s.start - 1 : -1]
+                    entropies.append(torch.distributions.Categorical(logits=logits).entropy())
+                    logps.append(logps_by_hand(trainer.model, s))
+                    references.append(logps_by_hand(initial, s))
+                    ends += [logps[-1][-1]] if row.finished else []
+            gain = torch.cat(logps) - torch.cat(references)
+            found.update(
+                mean_logp=torch.cat(logps).mean().item(),
+                mean_entropy=torch.cat(entropies).mean().item(),
+                end_logp=torch.stack(ends).mean().item(),
+                reference_kl=(torch.exp(-gain) - 1 + gain).mean().item(),
+            )
+
+    trainer.add_callback(Check())
+    trainer.train()
+    first, second = log_rows(trainer)
+    assert first["reference_kl"] == pytest.approx(0, abs=1e-9)
+    assert {key: second[key] for key in found} == pytest.approx(found, abs=1e-5)
+    assert found["reference_kl"] > 1e-5
+    assert trainer.save_result()["last"]["mean_entropy"] == second["mean_entropy"]
+
+
+def test_a_turn_ends_where_its_end_is_scored(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    (row,) = make_rows(1)
+    for length, reason, ended in ((2048, "stop", True), (2048, "length", False), (40, "stop", False)):
+        trainer = make_trainer(tokenizer, tmp_path, [{**row, "finish_reason": reason}], max_length=length)
+        assert trainer._store.sequences[0].ended is ended

@@ -84,6 +84,7 @@ class MicroBatch(TypedDict):
         labels: `[k]`, their desirable shares.
         label_weights: `[k]`, what each of these labels counts.
         nll_weights: `[size]`, what each scored token of a row counts in the negative log-likelihood; 0 without a label.
+        ends: Indices of the scored tokens that end a turn, of the rows that count.
         counting: Indices of the rows that do not only fill up a rank's share.
         tokens: Tokens of those.
         names: Of all rows, for messages.
@@ -95,6 +96,7 @@ class MicroBatch(TypedDict):
     labels: Tensor
     label_weights: Tensor
     nll_weights: Tensor
+    ends: Tensor
     counting: Tensor
     tokens: int
     names: list[str]
@@ -209,6 +211,8 @@ class Batches:
         labels = torch.tensor([row.label for row in of_labels], dtype=torch.float32)
         weights = torch.tensor([row.weight for row in of_labels], dtype=torch.float32)
         index = torch.tensor(labelled, dtype=torch.long)
+        last = np.cumsum([s.num_scored for s in sequences]) - 1
+        ends = [last[i] for i, item in enumerate(items) if item.counts and sequences[i].ended]
         pairs = self._store.pairs(items)
         return {
             "rows": self._side(rows, sequences),
@@ -217,6 +221,7 @@ class Batches:
             "labels": labels,
             "label_weights": weights,
             "nll_weights": torch.zeros(len(items)).index_put((index,), labels * weights),
+            "ends": torch.tensor(ends, dtype=torch.long),
             "counting": torch.tensor([i for i, item in enumerate(items) if item.counts], dtype=torch.long),
             "tokens": sum(len(self._store.sequences[item.row]) for item in items if item.counts),
             "names": [self._store.rows[row].name for row in rows],

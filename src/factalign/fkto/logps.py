@@ -34,12 +34,19 @@ class _ChunkedLogps(torch.autograd.Function):
     With a frozen head, forward already forms d logp / d hidden = weight[target] - softmax · weight (`[n, width]`), so
     backward recomputes nothing. With a trained head, whose gradient needs the incoming one, backward runs the chunks
     again.
+
+    The entropy of a position, which has no gradient, is logsumexp(logits) - softmax · logits. Where the slope is
+    formed, it takes no pass over the vocabulary: hidden · slope = logits[target] - softmax · logits, so the entropy is
+    hidden · slope - logp.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int, with_entropies: bool
+    ) -> tuple[Tensor, Tensor]:
         precision = torch.promote_types(hidden.dtype, torch.float32)
         logps = torch.empty(len(targets), dtype=precision, device=hidden.device)
+        entropies = torch.empty_like(logps if with_entropies else logps[:0])
         frozen = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
         slope = torch.empty_like(hidden) if frozen else None
         compute = weight.to(hidden.dtype)
@@ -49,16 +56,21 @@ class _ChunkedLogps(torch.autograd.Function):
             logps[part] = logs.gather(1, targets[part, None]).squeeze(1)
             if slope is not None:
                 slope[part] = compute[targets[part]] - logs.exp_().to(hidden.dtype) @ compute
+            elif with_entropies:
+                entropies[part] = -torch.linalg.vecdot(logs.exp(), logs)
+        if slope is not None and with_entropies:
+            entropies = torch.linalg.vecdot(hidden.to(precision), slope.to(precision)) - logps
+        ctx.mark_non_differentiable(entropies)
         ctx.chunk = chunk
         ctx.save_for_backward(*((slope,) if frozen else (hidden, weight, targets)))
-        return logps
+        return logps, entropies
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
+        gradient, _ = gradients
         if not ctx.needs_input_grad[1]:
             (slope,) = ctx.saved_tensors
-            return (slope * gradient[:, None]).to(slope.dtype), None, None, None
+            return (slope * gradient[:, None]).to(slope.dtype), None, None, None, None
         hidden, weight, targets = ctx.saved_tensors
         to_hidden = torch.empty_like(hidden)
         to_weight = torch.zeros_like(weight, dtype=gradient.dtype)
@@ -70,7 +82,7 @@ class _ChunkedLogps(torch.autograd.Function):
             slope = slope.mul_(gradient[part, None]).to(hidden.dtype)
             to_hidden[part] = slope @ compute
             to_weight += slope.T @ hidden[part]
-        return to_hidden, to_weight.to(weight.dtype), None, None
+        return to_hidden, to_weight.to(weight.dtype), None, None, None
 
 
 def chunked_logps(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256) -> Tensor:
@@ -85,4 +97,15 @@ def chunked_logps(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 
     Returns:
         `[n]` float32, in nats.
     """
-    return _ChunkedLogps.apply(hidden, weight, targets, chunk)
+    return _ChunkedLogps.apply(hidden, weight, targets, chunk, False)[0]
+
+
+def chunked_logps_and_entropies(
+    hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256
+) -> tuple[Tensor, Tensor]:
+    """`chunked_logps`, and the entropies of the distributions that they are of.
+
+    Returns:
+        `[n]` float32 and `[n]` float32 without a gradient, in nats.
+    """
+    return _ChunkedLogps.apply(hidden, weight, targets, chunk, True)

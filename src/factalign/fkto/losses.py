@@ -104,6 +104,15 @@ def nll_sum(logps: Tensor, weights: Tensor) -> Tensor:
     return -(logps * weights).sum()
 
 
+def k3(gain: Tensor) -> Tensor:
+    """exp(-d) - 1 + d, of d = log π_θ - log π_ref of tokens: never negative, and 0 where both agree.
+
+    Its mean over tokens that π_θ sampled estimates KL(π_θ ‖ π_ref) (Schulman, 2020, "Approximating KL divergence").
+    Rows of the data are no such samples: over them it tells how far the two are apart there, and is not that KL.
+    """
+    return torch.expm1(-gain) + gain
+
+
 def reference_point(total: Tensor, count: Tensor) -> Tensor:
     """z0 = max(0, total / count) from the summed rewards of mismatched pairs over all ranks; 0 where there are none."""
     return (total / count.clamp(min=1)).clamp(min=0)

@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from factalign.fkto.batches import StepBatch
+from factalign.fkto.losses import k3
 
-SUMS = (
+LOSS_SUMS = (
     "response_loss", "sentence_loss", "nll_loss", "micro_batches", "z0", "z0_sentence", "tokens",
     "first_abs_reward", "first_rows",
     "desirable", "desirable_weight", "desirable_reward", "undesirable", "undesirable_weight", "undesirable_reward",
     "sentence_desirable", "sentence_desirable_weight", "sentence_desirable_reward",
     "sentence_undesirable", "sentence_undesirable_weight", "sentence_undesirable_reward",
 )  # fmt: skip
+TOKEN_SUMS = ("scored_tokens", "logp", "entropy", "reference_kl", "end_tokens", "end_logp")
+SUMS = LOSS_SUMS + TOKEN_SUMS
 
 
 class Metrics:
@@ -65,8 +68,24 @@ class Metrics:
             *_by_class(rewards[inputs["labelled"]], inputs["labels"], inputs["label_weights"]),
             *_by_class(sentences, inputs["rows"]["sentence_labels"], inputs["rows"]["sentence_weights"]),
         )  # fmt: skip
-        self._sums += torch.stack(
+        self._sums[: len(LOSS_SUMS)] += torch.stack(
             [v.detach().double() if isinstance(v, Tensor) else self._sums.new_full((), v) for v in values]
+        )
+
+    def add_tokens(self, inputs: StepBatch, logps: Tensor, entropies: Tensor) -> None:
+        """Add the scored tokens of a micro-batch's rows.
+
+        Args:
+            inputs: The micro-batch.
+            logps: `[n]`, log-probabilities under the policy, in nats.
+            entropies: `[n]`, entropies of the policy's distributions there, in nats.
+        """
+        side, logps = inputs["rows"], logps.detach().double()
+        counts = logps.new_zeros(side["size"]).index_fill(0, inputs["counting"], 1)[side["of_row"]]
+        ends = logps[inputs["ends"]]
+        sums = [(counts * each).sum() for each in (logps, entropies, k3(logps - side["reference"]))]
+        self._sums[len(LOSS_SUMS) :] += torch.stack(
+            [counts.sum(), *sums, self._sums.new_full((), len(ends)), ends.sum()]
         )
 
     def row(self, steps: int, over_ranks: Callable[[Tensor], Tensor]) -> dict[str, Any]:
@@ -94,6 +113,13 @@ class Metrics:
                 row[f"{prefix}num_{name}"] = int(total[f"{prefix}{name}"])
             good, bad = means["desirable"], means["undesirable"]
             row[f"{prefix}margin"] = None if good is None or bad is None else good - bad
+        for key, name, number in (
+            ("mean_logp", "logp", "scored_tokens"),
+            ("mean_entropy", "entropy", "scored_tokens"),
+            ("reference_kl", "reference_kl", "scored_tokens"),
+            ("end_logp", "end_logp", "end_tokens"),
+        ):
+            row[key] = total[name] / total[number] if total[number] else None
         if total["first_rows"]:
             self.abs_reward_at_start = total["first_abs_reward"] / total["first_rows"]
             row["abs_reward_at_start"] = self.abs_reward_at_start

@@ -36,10 +36,10 @@ class Objective:
             config.sentence_desirable_weight, config.sentence_undesirable_weight, store.sentence_labels, "sentence"
         )
 
-    def logps(self, model: nn.Module, side: Side) -> Tensor:
-        """The policy's log-probabilities of the scored tokens of a side, `[n]`, in nats."""
+    def logps(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
+        """The policy's log-probabilities of the scored tokens of a side, `[n]`, and its entropies there, in nats."""
         set_checkpointing(model, side["longest"] > self._config.checkpoint_activations_above)
-        return model(**side["inputs"])
+        return model(**side["inputs"], with_entropies=True)
 
     def rewards(self, logps: Tensor, side: Side) -> tuple[Tensor, Tensor]:
         """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`."""
@@ -51,7 +51,7 @@ class Objective:
 
     def mismatched(self, model: nn.Module, pairs: Side) -> Tensor:
         """What z0 is made of: `[4]`, the sum and count of the rewards of mismatched pairs, and of their sentences."""
-        rewards, sentences = self.rewards(self.logps(model, pairs), pairs)
+        rewards, sentences = self.rewards(model(**pairs["inputs"]), pairs)
         share = pairs["sentence_share"]
         return torch.stack([rewards.sum(), rewards.new_tensor(len(rewards)), (sentences * share).sum(), share.sum()])
 

@@ -183,7 +183,7 @@ class FKTOTrainer(Trainer):
         Raises:
             FloatingPointError: The loss is not finite; the message names the rows.
         """
-        logps = self._objective.logps(model, inputs["rows"])
+        logps, entropies = self._objective.logps(model, inputs["rows"])
         rewards, sentences = self._objective.rewards(logps, inputs["rows"])
         terms = self._objective.terms(inputs, logps, rewards, sentences)
         loss = self._objective.loss(terms, self.state.global_step)
@@ -194,6 +194,7 @@ class FKTOTrainer(Trainer):
                 f"{sentence}, log-likelihood {nll}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
             )
         self._metrics.add(inputs, rewards, sentences, terms, self.state.global_step)
+        self._metrics.add_tokens(inputs, logps, entropies)
         # Gradients are averaged over ranks, the losses are normalised over them: undo the average.
         return loss * self.args.world_size
 
