@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 LEADING = 4
+CACHED = 4
 
 
 def _logits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -26,6 +27,12 @@ def _logits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     decisive = torch.cat([targets[:, None], largest], dim=1)
     exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
     return logits.float().scatter_(1, decisive, exact)
+
+
+def _entropies(logs: Tensor) -> Tensor:
+    """Entropies `[c]` of log-probabilities `[c, vocabulary]`; on a CPU in pieces that fit its cache, twice as fast."""
+    pieces = logs.split(CACHED if logs.device.type == "cpu" else len(logs))
+    return torch.cat([-torch.linalg.vecdot(piece.exp(), piece) for piece in pieces])
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -57,7 +64,7 @@ class _ChunkedLogps(torch.autograd.Function):
             if slope is not None:
                 slope[part] = compute[targets[part]] - logs.exp_().to(hidden.dtype) @ compute
             elif with_entropies:
-                entropies[part] = -torch.linalg.vecdot(logs.exp(), logs)
+                entropies[part] = _entropies(logs)
         if slope is not None and with_entropies:
             entropies = torch.linalg.vecdot(hidden.to(precision), slope.to(precision)) - logps
         ctx.mark_non_differentiable(entropies)
