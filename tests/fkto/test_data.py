@@ -66,6 +66,16 @@ def test_integer_labels_are_booleans(value: Any) -> None:
     assert parse_row(row(label=value), "x").label is bool(value)
 
 
+def test_soft_labels_and_weights() -> None:
+    sentences = {"sentence_spans": [[0, 7], [8, 17], [18, 24]], "sentence_label": [0.3, None, True]}
+    found = parse_row(row(label=np.float32(0.75), weight=np.int64(2), sentence_weight=[0, 5, 0.5], **sentences), "x")
+    assert (found.label, found.weight) == (0.75, 2.0)
+    assert (found.sentence_labels, found.sentence_weights) == ((0.3, True), (0.0, 0.5))
+    assert [found.sentence_weight(i) for i in (0, 1)] == [0.0, 0.5]
+    plain = parse_row(row(weight=None, sentence_weight=None, **sentences), "x")
+    assert (plain.weight, [plain.sentence_weight(i) for i in (0, 1)]) == (1.0, [1.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -73,6 +83,27 @@ def test_integer_labels_are_booleans(value: Any) -> None:
         ({"label": "true"}, "'label'"),
         ({"label": float("nan")}, "'label'"),
         ({"label": [True]}, "'label'"),
+        ({"label": -0.5}, "'label'"),
+        ({"label": 1.5}, "'label'"),
+        ({"weight": -1}, "'weight' .*-1"),
+        ({"weight": float("nan")}, "'weight' .*nan"),
+        ({"weight": float("inf")}, "'weight' .*inf"),
+        ({"weight": "1"}, "'weight' .*'1'"),
+        ({"weight": True}, "'weight' .*True"),
+        ({"sentence_weight": [1.0]}, "'sentence_weight' has 1 entries, but 'sentence_label' has 0"),
+        ({"sentence_weight": 1.0}, "'sentence_weight' must be a list"),
+        (
+            {"sentence_label": [True], "sentence_spans": [[0, 7]], "sentence_weight": [1.0, 2.0]},
+            "'sentence_weight' has 2 entries, but 'sentence_label' has 1",
+        ),
+        (
+            {"sentence_label": [True], "sentence_spans": [[0, 7]], "sentence_weight": [float("nan")]},
+            r"'sentence_weight' \[0\] .*nan",
+        ),
+        (
+            {"sentence_label": [True, True], "sentence_spans": [[0, 7], [8, 17]], "sentence_weight": [1.0, -2.0]},
+            r"'sentence_weight' \[1\] .*-2.0",
+        ),
         ({"prompt": []}, "'prompt'"),
         ({"prompt": 3}, "'prompt'"),
         ({"prompt": [{"role": "user"}]}, r"'prompt' .*\[0\]"),
@@ -112,7 +143,8 @@ def test_files_name_path_and_line(tmp_path: Path) -> None:
         read_rows(path)
     path.write_text(json.dumps(row()) + "\n" + json.dumps(row(label=5)) + "\n")
     with pytest.raises(
-        RecordError, match=r"rows\.jsonl, line 2: field 'label' must be true, false, 1, 0 or null, got 5"
+        RecordError,
+        match=r"rows\.jsonl, line 2: field 'label' must be true, false, a number from 0 to 1 or null, got 5",
     ):
         read_rows(path)
     path.write_text("\n")

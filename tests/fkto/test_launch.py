@@ -25,6 +25,7 @@ from factalign.fkto.process import PARENT_PIPE
 from factalign.policies import PolicyError
 
 from .conftest import make_rows
+from .test_terms import weighted_rows
 from .test_trainer import PLAIN
 
 PROJECT = Path(__file__).parents[2]
@@ -270,7 +271,7 @@ def test_quantized_training_needs_a_gpu(manifest: Callable[..., Path], capsys: p
         ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
         (
             {"policy": {"mdel": "m"}},
-            "policy: Value error, policy handle: missing keys ['model'], unknown keys ['mdel']",
+            "policy: policy handle: missing keys ['model'], unknown keys ['mdel']",
         ),
         ({"config": 3}, "config: Input should be"),
     ],
@@ -327,14 +328,18 @@ def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
     assert (done.returncode, done.stdout) == expected
 
 
-@pytest.mark.parametrize("method", ["lora", "layers"])
-def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "terms"),
+    [("lora", {}), ("layers", {}), ("full", {"nll_weight": 0.5, "reward_normalisation": "sqrt", "z0_momentum": 0.5})],
+    ids=["lora", "layers", "terms"],
+)
+def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str, terms: dict[str, Any]) -> None:
     """FactAlign defect 6: sentence losses averaged per rank. One rank has rows without sentences, and 13 rows leave the
     last step of two ranks uneven."""
-    rows = make_rows(13)
+    rows = weighted_rows(13) if terms else make_rows(13)
     for row in rows[::2]:
-        row["sentence_label"] = row["sentence_spans"] = None
-    changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1}
+        row["sentence_label"] = row["sentence_spans"] = row["sentence_weight"] = None
+    changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1, **terms}
     one, two = manifest("one", rows, **changes), manifest("two", rows, **changes)
     launch(one)
     launch(two, processes=2)
@@ -343,7 +348,7 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None
     found, expected = weights(two), weights(one)
     assert found.keys() == expected.keys()
     for name in found:
-        torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-2 if method == "layers" else 1e-4)
+        torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-4 if method == "lora" else 1e-2)
     logs = [
         [json.loads(line) for line in (Path(json.loads(m.read_text())["output_dir"]) / "training_log.jsonl").open()]
         for m in (one, two)
@@ -353,6 +358,11 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None
             "loss",
             "response_loss",
             "sentence_loss",
+            "nll_loss",
+            "mean_logp",
+            "mean_entropy",
+            "end_logp",
+            "reference_kl",
             "z0",
             "z0_sentence",
             "sentence_num_desirable",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from factalign.fkto.logps import LogitRule, chunked_logps
+from factalign.fkto.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
 
 
 def naive(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -34,6 +34,25 @@ def test_chunked_equals_naive(problem: tuple[Tensor, Tensor, Tensor], chunk: int
         assert (expected is None) == (found is None)
         if expected is not None:
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["trained", "frozen", "no_grad"])
+@pytest.mark.parametrize("chunk", [4, 100])
+def test_entropies_come_along(problem: tuple[Tensor, Tensor, Tensor], chunk: int, kind: str) -> None:
+    hidden, weight = problem[0].clone().requires_grad_(), problem[1].clone().requires_grad_(kind == "trained")
+    with torch.set_grad_enabled(kind != "no_grad"):
+        logps, entropies = chunked_logps_and_entropies(hidden, weight, problem[2], chunk)
+    expected = torch.distributions.Categorical(logits=problem[0] @ problem[1].T).entropy()
+    torch.testing.assert_close(entropies, expected, atol=1e-5, rtol=1e-5)
+    assert not entropies.requires_grad
+    torch.testing.assert_close(logps, naive(*problem), atol=1e-5, rtol=1e-5)
+    if kind == "no_grad":
+        return
+    alone = problem[0].clone().requires_grad_()
+    chunked_logps(alone, weight, problem[2], chunk).sum().backward()
+    logps.sum().backward()
+    assert hidden.grad is not None and alone.grad is not None
+    assert torch.equal(hidden.grad, alone.grad)
 
 
 @pytest.mark.parametrize("trained_head", [False, True])
@@ -68,6 +87,8 @@ def test_scaled_bounded_and_biased_logits(rule: LogitRule, biased: bool, trained
     expected = torch.log_softmax(logits, -1).gather(1, targets[:, None])[:, 0]
     torch.testing.assert_close(found(hidden, weight, bias), expected)
     assert torch.autograd.gradcheck(found, (hidden, weight, bias))
+    _, entropies = chunked_logps_and_entropies(hidden, weight, targets, 2, bias, rule)
+    torch.testing.assert_close(entropies, torch.distributions.Categorical(logits=logits.detach()).entropy())
 
 
 @pytest.mark.parametrize("trained_head", [False, True])

@@ -200,7 +200,7 @@ def test_activations_are_recomputed_by_the_tokens_of_a_micro_batch(
         trainer._compute_references(trainer.model)
         side = trainer._batches.collate(next(iter(trainer.plan.micro_batches(0))))["rows"]
         assert max(len(s) for s in trainer._store.sequences) < side["inputs"]["input_ids"].numel()
-        trainer._objective.rewards(trainer.model, side)
+        trainer._objective.logps(trainer.model, side)
         sizes.append(side["inputs"]["input_ids"].numel())
         return any(getattr(m, "gradient_checkpointing", False) for m in trainer.model.model.layers)
 

@@ -54,6 +54,20 @@ _TRAINING_PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str, str], ...]], 
         "nats",
         (("z0", "responses", BLUE, "solid"), ("z0_sentence", "sentences", ORANGE, "dot")),
     ),
+    (
+        "Tokens of the rows",
+        "nats",
+        (
+            ("mean_logp", "log-probability", BLUE, "solid"),
+            ("end_logp", "of the end", ORANGE, "dot"),
+            ("mean_entropy", "entropy", GREEN, "dash"),
+        ),
+    ),
+    (
+        "Distance to the reference on the rows",
+        "nats a token (k3)",
+        (("reference_kl", "policy", BLUE, "solid"),),
+    ),
 )
 
 
@@ -106,23 +120,24 @@ def metrics_figure(summary: Mapping[str, Any]) -> go.Figure:
 
 
 def training_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Loss, rewards by class, their margin and the reference points over the steps of a training.
+    """Loss, rewards by class, margins, reference points and the likelihood of tokens over the steps of a training.
 
     Args:
         rows: Rows of the training log with `step` and any of `loss`, `response_loss`, `sentence_loss`,
-            `reward_desirable`, `reward_undesirable`, `margin`, `sentence_margin`, `z0` and `z0_sentence`;
-            a key may be absent or None.
+            `reward_desirable`, `reward_undesirable`, `margin`, `sentence_margin`, `z0`, `z0_sentence`, `mean_logp`,
+            `end_logp`, `mean_entropy` and `reference_kl`; a key may be absent or None.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     steps = [row for row in rows if row.get("step") is not None]
+    lines = len(_TRAINING_PANELS) // 2
     figure = make_subplots(
-        rows=2,
+        rows=lines,
         cols=2,
         subplot_titles=[f"<b>{panel}</b>" for panel, _, _ in _TRAINING_PANELS],
         horizontal_spacing=0.1,
-        vertical_spacing=0.2,
+        vertical_spacing=0.4 / lines,
     )
     legends = []
     for index, (_, axis_title, series) in enumerate(_TRAINING_PANELS):
@@ -149,7 +164,7 @@ def training_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         # Left, so that the panel's own legend has room on the right of the same line.
         figure.layout.annotations[index].update(x=x_domain[0], xanchor="left")
         legends.append((legend, x_domain[1], y_domain[1]))
-    style(figure, title="Training", subtitle=f"{len(steps)} logged steps", height=640)
+    style(figure, title="Training", subtitle=f"{len(steps)} logged steps", height=320 * lines)
     for legend, x, y in legends:
         box = {"x": x, "y": y, "xanchor": "right", "yanchor": "bottom", "orientation": "h"}
         figure.update_layout({legend: box})

@@ -55,8 +55,10 @@ class Side(TypedDict):
         of_row: `[n]`, the sequence that each scored token belongs to.
         of_sentence: `[n]`, the labelled sentence that it belongs to, negative for none.
         size: The number of sequences.
-        sentence_labels: `[m]` bool, of the labelled sentences of all sequences in turn.
-        sentence_share: `[m]`, what each of them counts in the mean: 1, or 1 / (sentences of its response).
+        sentence_labels: `[m]`, desirable shares, of the labelled sentences of all sequences in turn.
+        sentence_share: `[m]`, what each of them counts in z0: 1, or 1 / (sentences of its response).
+        sentence_weights: `[m]`, the weights ω of their labels.
+        sentence_counts: `[m]`, what each of them counts in the loss: ω, or ω / (sum of its response's ω).
     """
 
     inputs: ModelInputs
@@ -66,6 +68,8 @@ class Side(TypedDict):
     size: int
     sentence_labels: Tensor
     sentence_share: Tensor
+    sentence_weights: Tensor
+    sentence_counts: Tensor
 
 
 class MicroBatch(TypedDict):
@@ -75,7 +79,10 @@ class MicroBatch(TypedDict):
         rows: All rows.
         pairs: Their mismatched pairs; None where there are none.
         labelled: `[k]`, indices of the rows with a label.
-        labels: `[k]` bool, their labels.
+        labels: `[k]`, their desirable shares.
+        label_weights: `[k]`, what each of these labels counts.
+        nll_weights: `[size]`, what each scored token of a row counts in the negative log-likelihood; 0 without a label.
+        ends: Indices of the scored tokens that end a turn, of the rows that count.
         counting: Indices of the rows that do not only fill up a rank's share.
         tokens: Tokens of those.
         names: Of all rows, for messages.
@@ -85,6 +92,9 @@ class MicroBatch(TypedDict):
     pairs: Side | None
     labelled: Tensor
     labels: Tensor
+    label_weights: Tensor
+    nll_weights: Tensor
+    ends: Tensor
     counting: Tensor
     tokens: int
     names: list[str]
@@ -94,14 +104,16 @@ class StepBatch(MicroBatch):
     """A micro-batch that knows its optimizer step, over all micro-batches and ranks; its pairs are spent (None).
 
     Keys:
-        num_labels: Scalar, labels of the step, at least 1.
-        num_sentences: Scalar, the sum of its `sentence_share`s, at least 1.
-        z0: Scalar, the reference point of responses, in nats (see `losses`).
+        num_labels: Scalar, the sum of the step's `label_weights`; 1 where that is 0.
+        num_sentences: Scalar, the sum of its `sentence_counts`; 1 where that is 0.
+        num_nll: Scalar, the sum of its tokens' `nll_weights`; 1 where that is 0.
+        z0: Scalar, the reference point of responses, in the unit of r (see `losses`).
         z0_sentence: Scalar, the reference point of sentences.
     """
 
     num_labels: Tensor
     num_sentences: Tensor
+    num_nll: Tensor
     z0: Tensor
     z0_sentence: Tensor
 
@@ -192,13 +204,22 @@ class Batches:
             for item in items
             for s in (self._store.sequences[item.row],)
         ]
-        labels = [self._store.rows[item.row].label if item.counts else None for item in items]
+        labelled = [i for i, item in enumerate(items) if item.counts and self._store.rows[item.row].label is not None]
+        of_labels = [self._store.rows[rows[i]] for i in labelled]
+        labels = torch.tensor([row.label for row in of_labels], dtype=torch.float32)
+        weights = torch.tensor([row.weight for row in of_labels], dtype=torch.float32)
+        index = torch.tensor(labelled, dtype=torch.long)
+        last = np.cumsum([s.num_scored for s in sequences]) - 1
+        ends = [last[i] for i, item in enumerate(items) if item.counts and sequences[i].ended]
         pairs = self._store.pairs(items)
         return {
             "rows": self._side(rows, sequences),
             "pairs": self._side([row for row, _ in pairs], [s for _, s in pairs]) if pairs else None,
-            "labelled": torch.tensor([i for i, label in enumerate(labels) if label is not None], dtype=torch.long),
-            "labels": torch.tensor([label for label in labels if label is not None], dtype=torch.bool),
+            "labelled": index,
+            "labels": labels,
+            "label_weights": weights,
+            "nll_weights": torch.zeros(len(items)).index_put((index,), labels * weights),
+            "ends": torch.tensor(ends, dtype=torch.long),
             "counting": torch.tensor([i for i, item in enumerate(items) if item.counts], dtype=torch.long),
             "tokens": sum(len(self._store.sequences[item.row]) for item in items if item.counts),
             "names": [self._store.rows[row].name for row in rows],
@@ -206,19 +227,24 @@ class Batches:
 
     def _side(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> Side:
         of_row, of_sentence, sentences = segments(sequences)
+        owners = [(self._store.rows[rows[i]], index) for i, index in sentences]
+        weights = torch.tensor([row.sentence_weight(index) for row, index in owners])
         return {
             "inputs": self.inputs(sequences),
             "reference": torch.cat([torch.from_numpy(self._references[sequence_key(s)]) for s in sequences]),
             "of_row": of_row,
             "of_sentence": of_sentence,
             "size": len(sequences),
-            "sentence_labels": torch.tensor(
-                [self._store.rows[rows[i]].sentence_labels[index] for i, index in sentences], dtype=torch.bool
-            ),
-            "sentence_share": self._sentence_shares(sequences, sentences),
+            "sentence_labels": torch.tensor([row.sentence_labels[index] for row, index in owners], dtype=torch.float32),
+            "sentence_share": self._reduced(torch.ones(len(sentences)), sentences),
+            "sentence_weights": weights,
+            "sentence_counts": self._reduced(weights, sentences),
         }
 
-    def _sentence_shares(self, sequences: Sequence[TokenSequence], sentences: list[tuple[int, int]]) -> Tensor:
-        if self._reduction == "sentence":
-            return torch.ones(len(sentences))
-        return torch.tensor([1.0 / len(sequences[i].sentences) for i, _ in sentences])
+    def _reduced(self, weights: Tensor, sentences: list[tuple[int, int]]) -> Tensor:
+        """What sentences of these weights count in the mean; those of a response without any weight count nothing."""
+        if self._reduction == "sentence" or not sentences:
+            return weights
+        of_row = torch.tensor([i for i, _ in sentences])
+        total = torch.zeros(int(of_row[-1]) + 1).index_add(0, of_row, weights)[of_row]
+        return torch.where(total > 0, weights / total, 0.0)

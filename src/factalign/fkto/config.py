@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+Normalisation = Literal["none", "sqrt", "token"]
+
 LEARNING_RATES = {"layers": 8e-5, "lora": 5e-4, "full": 5e-6}
 
 ClassWeight = PositiveFloat | Literal["auto"]
@@ -32,8 +34,18 @@ class FKTOConfig(BaseModel):
     )
     beta: PositiveFloat = Field(0.1, description="β of the response term")
     sentence_beta: PositiveFloat = Field(0.1, description="β of the sentence term")
+    reward_normalisation: Normalisation = Field(
+        "none",
+        description="r of a response or sentence of n tokens, and z0, divided by 1 (none), √n (sqrt) or n (token), so "
+        "that long ones do not saturate first; β must grow by that factor to keep β·r at a typical n",
+    )
     response_weight: NonNegativeFloat = Field(0.3, description="λ, the factor of the response term")
     sentence_weight: NonNegativeFloat = Field(1.0, description="λ_s, the factor of the sentence term")
+    nll_weight: NonNegativeFloat = Field(
+        0.0,
+        description="factor of the mean of -log π(token) over the step's tokens of desirable responses (the end of the "
+        "turn too): supervised fine-tuning on them; logged as nll_loss even where the factor is 0",
+    )
     desirable_weight: ClassWeight = Field(
         1.0, description="w_D of responses; 'auto' balances the classes and keeps the mean weight at 1"
     )
@@ -51,6 +63,13 @@ class FKTOConfig(BaseModel):
     kl_scope: Literal["micro", "step"] = Field(
         "step",
         description="z0 from the mismatched pairs of the whole optimizer step, or of each micro-batch (over all ranks)",
+    )
+    z0_momentum: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="m: z0 as a moving average that keeps this share of its past in every step; 0: of the step alone; "
+        "needs kl_scope 'step'",
     )
 
     # What is trained
@@ -123,9 +142,10 @@ class FKTOConfig(BaseModel):
                 f"batch_size {self.batch_size} is smaller than micro_batch_size {self.micro_batch_size}; "
                 f"batch_size counts the rows of a whole optimizer step"
             )
-        if not self.uses_responses and not self.uses_sentences:
+        if not self.uses_responses and not self.uses_sentences and not self.nll_weight:
             raise ValueError(
-                "response_weight and sentence_weight leave nothing to train on (loss_type kto has no sentences)"
+                "response_weight, sentence_weight and nll_weight leave nothing to train on "
+                "(loss_type kto has no sentences)"
             )
         for weights in (
             (self.desirable_weight, self.undesirable_weight),
@@ -133,6 +153,8 @@ class FKTOConfig(BaseModel):
         ):
             if (weights[0] == "auto") != (weights[1] == "auto"):
                 raise ValueError("class weights: both numbers of a level are 'auto', or neither is")
+        if self.z0_momentum and self.kl_scope != "step":
+            raise ValueError(f"z0_momentum needs kl_scope 'step', not {self.kl_scope!r}")
         if self.load_in_4bit and self.method != "lora":
             raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
         return self

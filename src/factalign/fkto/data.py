@@ -2,15 +2,21 @@
 
 A row is `{"prompt", "completion", "label"}`, both texts plain strings or conversations, and optionally
 `"completion_sentences"`, `"sentence_label"`, `"sentence_spans"` (character offsets into the completion),
-`"finish_reason"` (`"length"`: the text was cut off, so its end is not the model's own) and `"response_id"`.
+`"weight"` (of the label, default 1), `"sentence_weight"` (one a sentence), `"finish_reason"` (`"length"`: the text was
+cut off, so its end is not the model's own) and `"response_id"`.
+
+A label is true, false, or a number between: 0.8 stands for two labels, desirable with 0.8 of the weight and undesirable
+with the rest. A weight scales its own label only: a response's does not touch its sentences.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,9 @@ from factalign.base.text import well_formed
 Prompt = str | tuple[tuple[str, str], ...]
 """Plain text, or a conversation as (role, content) pairs."""
 
+Label = bool | float
+"""Desirable or not, or the desirable share, between 0 and 1."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -28,20 +37,28 @@ class Row:
     Attributes:
         prompt: Text or conversation before the completion.
         completion: What the model said.
-        label: Desirable or not; None gives the row no response term.
+        label: Whether, or to which share, it is desirable; None gives the row no response term.
         spans: `[start, end)` of its labelled sentences, in characters of `completion`, ascending.
         sentence_labels: One label a span.
+        weight: What the label counts, at least 0.
+        sentence_weights: The same of each span's label; empty: 1 each.
         finished: False if the text was cut off, so that its end must not be learnt.
         name: Where the row came from, for messages.
     """
 
     prompt: Prompt
     completion: str
-    label: bool | None
+    label: Label | None
     spans: tuple[tuple[int, int], ...] = ()
-    sentence_labels: tuple[bool, ...] = ()
+    sentence_labels: tuple[Label, ...] = ()
+    weight: float = 1.0
+    sentence_weights: tuple[float, ...] = ()
     finished: bool = True
     name: str = "row"
+
+    def sentence_weight(self, index: int) -> float:
+        """What the label of sentence `index` counts."""
+        return self.sentence_weights[index] if self.sentence_weights else 1.0
 
 
 def read_rows(path: str | Path) -> list[Row]:
@@ -80,28 +97,53 @@ def parse_row(raw: Any, where: str) -> Row:
     completion = _completion(record)
     labels = _sentence_labels(record)
     spans = [] if labels is None else _spans(record, completion, len(labels))
-    kept = [(span, label) for span, label in zip(spans, labels or (), strict=True) if label is not None]
+    weights = _sentence_weights(record, len(spans))
+    kept = [i for i, label in enumerate(labels or ()) if label is not None]
     return Row(
         prompt=_prompt(record),
         completion=completion,
         label=_label(record, "label", record["label"]),
-        spans=tuple(span for span, _ in kept),
-        sentence_labels=tuple(label for _, label in kept),
+        spans=tuple(spans[i] for i in kept),
+        sentence_labels=tuple(label for label in labels or () if label is not None),
+        weight=1.0 if record.get("weight") is None else _weight(record, "weight", record["weight"]),
+        sentence_weights=tuple(weights[i] for i in kept) if weights else (),
         finished=record.get("finish_reason") != "length",
         name=f"{where} ({record['response_id']})" if record.get("response_id") else where,
     )
 
 
-def _label(record: Record, field: str, value: Any, place: str = "") -> bool | None:
+def _label(record: Record, field: str, value: Any, place: str = "") -> Label | None:
     if value is None:
         return None
-    # 0/1 arrive as int, float or numpy scalars, depending on who wrote the file; 0.5 or "true" are mistakes.
+    # 0/1 arrive as int, float or numpy scalars, depending on who wrote the file; "true" is a mistake.
+    if isinstance(value, Real) and 0 < float(value) < 1:
+        return float(value)
     if isinstance(value, str) or value not in (0, 1):
-        raise record.error(field, f"{place}must be true, false, 1, 0 or null, got {value!r:.80}")
+        raise record.error(field, f"{place}must be true, false, a number from 0 to 1 or null, got {value!r:.80}")
     return bool(value)
 
 
-def _sentence_labels(record: Record) -> list[bool | None] | None:
+def _weight(record: Record, field: str, value: Any, place: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise record.error(field, f"{place}must be a finite number of at least 0, got {value!r:.80}")
+    return float(value)
+
+
+def _sentence_weights(record: Record, count: int) -> list[float]:
+    """One weight for each of `count` sentences, or none at all."""
+    field = "sentence_weight"
+    weights = record.get(field)
+    if weights is None:
+        return []
+    if not isinstance(weights, Iterable) or isinstance(weights, str):
+        raise record.error(field, f"must be a list of numbers or null, got {weights!r:.80}")
+    result = [_weight(record, field, weight, f"[{i}] ") for i, weight in enumerate(weights)]
+    if len(result) != count:
+        raise record.error(field, f"has {len(result)} entries, but 'sentence_label' has {count}")
+    return result
+
+
+def _sentence_labels(record: Record) -> list[Label | None] | None:
     field = "sentence_label"
     labels = record.get(field)
     if labels is None:

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.logps import LogitRule, chunked_logps
+from factalign.fkto.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
 from factalign.fkto.lora import install_lora
 from factalign.fkto.trunk import FrozenTrunk, decoder_layers, decoder_of
 
@@ -137,16 +137,17 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
     `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
-    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32. The attribute `logp_dtype` of the model
-    is the type that it computes in, `compute`.
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32, and `with_entropies` the entropies too.
+    The attribute `logp_dtype` of the model is the type that it computes in, `compute`.
     """
     original, head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
     logits = head.forward
 
-    def head_forward(hidden: Tensor, targets: Tensor | None = None) -> Tensor:
+    def head_forward(hidden: Tensor, targets: Tensor | None = None, with_entropies: bool = False) -> Any:
         if targets is None:
             return logits(hidden)
-        return chunked_logps(hidden, head.weight, targets, chunk, getattr(head, "bias", None), rule)
+        scores = chunked_logps_and_entropies if with_entropies else chunked_logps
+        return scores(hidden, head.weight, targets, chunk, getattr(head, "bias", None), rule)
 
     def forward(
         self: PreTrainedModel,
@@ -154,6 +155,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         targets: Tensor | None = None,
         positions: Tensor | None = None,
         trunk_states: Tensor | None = None,
+        with_entropies: bool = False,
         **kwargs: Any,
     ) -> Any:
         if targets is None:
@@ -168,7 +170,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         if trunk is not None and trunk.is_recording:
             return trunk.recorded
         hidden = states.flatten(0, 1)[positions].to(compute)
-        return head(hidden, targets=targets)
+        return head(hidden, targets=targets, with_entropies=with_entropies)
 
     head.forward = head_forward
     model.logp_dtype = compute

@@ -1,4 +1,4 @@
-"""The objective on a micro-batch: rewards from a forward pass, z0 of the step, the two terms, and their factors."""
+"""The objective on a micro-batch: rewards from a forward pass, z0 of the step, the terms, and their factors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from factalign.fkto.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.losses import class_weights, kto_losses, reference_point, segment_sum
+from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards
 from factalign.fkto.models import set_checkpointing
+from factalign.fkto.moving_average import MovingReferencePoint
 from factalign.fkto.row_store import RowStore
 
 
@@ -24,69 +25,102 @@ class Objective:
     Attributes:
         weights: (w_D, w_U) of responses.
         sentence_weights: (w_D, w_U) of sentences.
+        moving_z0: z0 over the steps; None where each step has its own.
     """
 
     def __init__(self, config: FKTOConfig, store: RowStore) -> None:
         self._config = config
+        self.moving_z0 = MovingReferencePoint(config.z0_momentum) if config.z0_momentum else None
         self.weights = class_weights(config.desirable_weight, config.undesirable_weight, store.labels, "response")
         self.sentence_weights = class_weights(
             config.sentence_desirable_weight, config.sentence_undesirable_weight, store.sentence_labels, "sentence"
         )
 
-    def rewards(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
-        """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`, in nats."""
+    def logps(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
+        """The policy's log-probabilities of the scored tokens of a side, `[n]`, and its entropies there, in nats."""
         above = self._config.checkpoint_activations_above
         set_checkpointing(model, above is not None and side["inputs"]["input_ids"].numel() > above)
-        gain = model(**side["inputs"]) - side["reference"]
+        return model(**side["inputs"], with_entropies=True)
+
+    def rewards(self, logps: Tensor, side: Side) -> tuple[Tensor, Tensor]:
+        """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`."""
+        gain, kind = logps - side["reference"], self._config.reward_normalisation
         return (
-            segment_sum(gain, side["of_row"], side["size"]),
-            segment_sum(gain, side["of_sentence"], len(side["sentence_labels"])),
+            segment_rewards(gain, side["of_row"], side["size"], kind),
+            segment_rewards(gain, side["of_sentence"], len(side["sentence_labels"]), kind),
         )
 
     def mismatched(self, model: nn.Module, pairs: Side) -> Tensor:
         """What z0 is made of: `[4]`, the sum and count of the rewards of mismatched pairs, and of their sentences."""
-        rewards, sentences = self.rewards(model, pairs)
+        rewards, sentences = self.rewards(model(**pairs["inputs"]), pairs)
         share = pairs["sentence_share"]
         return torch.stack([rewards.sum(), rewards.new_tensor(len(rewards)), (sentences * share).sum(), share.sum()])
+
+    def counts(self, batch: MicroBatch) -> Tensor:
+        """What a micro-batch counts in the means of the step: `[3]`, its labels, sentences and imitated tokens."""
+        tokens = batch["nll_weights"][batch["rows"]["of_row"]]
+        return torch.stack([batch["label_weights"].sum(), batch["rows"]["sentence_counts"].sum(), tokens.sum()])
 
     def step(self, batches: Sequence[MicroBatch], sums: Tensor) -> list[StepBatch]:
         """The micro-batches of a step with its counts and its z0.
 
         Args:
             batches: This rank's micro-batches.
-            sums: `[batches, 6]`, over all ranks, of each micro-batch: labels, shares of sentences, and `mismatched`.
+            sums: `[batches, 7]`, over all ranks, of each micro-batch: `counts` and `mismatched`.
         """
         total = sums.sum(0)
-        num_labels, num_sentences = total[:2].clamp(min=1).float()
+        num_labels, num_sentences, num_nll = torch.where(total[:3] > 0, total[:3], 1).float()
+        moving = None if self.moving_z0 is None else self.moving_z0.update(total[3::2], total[4::2]).float()
         result: list[StepBatch] = []
         for batch, own in zip(batches, sums, strict=True):
-            kl = (total if self._config.kl_scope == "step" else own)[2:].float()
+            kl = (total if self._config.kl_scope == "step" else own)[3:].float()
+            z0 = (reference_point(kl[0], kl[1]), reference_point(kl[2], kl[3])) if moving is None else moving
             result.append(
                 {
                     **batch,
                     "pairs": None,
                     "num_labels": num_labels,
                     "num_sentences": num_sentences,
-                    "z0": reference_point(kl[0], kl[1]),
-                    "z0_sentence": reference_point(kl[2], kl[3]),
+                    "num_nll": num_nll,
+                    "z0": z0[0],
+                    "z0_sentence": z0[1],
                 }
             )
         return result
 
-    def terms(self, inputs: StepBatch, rewards: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        """This micro-batch's share of the step's response loss and sentence loss, without their factors.
+    def terms(
+        self, inputs: StepBatch, logps: Tensor, rewards: Tensor, sentences: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """This micro-batch's share of the step's response loss, sentence loss and negative log-likelihood.
+
+        They come without their factors.
 
         Args:
             inputs: The micro-batch.
+            logps: `[n]`, of its rows' scored tokens.
             rewards: `[size]`, of its rows.
             sentences: `[m]`, of their sentences.
         """
         side, config = inputs["rows"], self._config
-        response = kto_losses(rewards[inputs["labelled"]], inputs["labels"], inputs["z0"], config.beta, self.weights)
-        sentence = side["sentence_share"] * kto_losses(
+        response = inputs["label_weights"] * kto_losses(
+            rewards[inputs["labelled"]], inputs["labels"], inputs["z0"], config.beta, self.weights
+        )
+        sentence = side["sentence_counts"] * kto_losses(
             sentences, side["sentence_labels"], inputs["z0_sentence"], config.sentence_beta, self.sentence_weights
         )
-        return response.sum() / inputs["num_labels"], sentence.sum() / inputs["num_sentences"]
+        nll = nll_sum(logps, inputs["nll_weights"][side["of_row"]])
+        return (
+            response.sum() / inputs["num_labels"],
+            sentence.sum() / inputs["num_sentences"],
+            nll / inputs["num_nll"],
+        )
+
+    def loss(self, terms: tuple[Tensor, Tensor, Tensor], step: int) -> Tensor:
+        """The sum of `terms`, each times its factor in a step, counted from 0."""
+        response_factor, sentence_factor = self.factors(step)
+        response, sentence, nll = terms
+        loss = response_factor * response + sentence_factor * sentence
+        return loss + self._config.nll_weight * nll if self._config.nll_weight else loss
 
     def factors(self, step: int) -> tuple[float, float]:
         """(λ, λ_s) of a step, counted from 0; alternating, each is 0 by turns."""

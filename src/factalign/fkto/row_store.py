@@ -52,14 +52,18 @@ class RowStore:
         }
 
     @property
-    def labels(self) -> list[bool]:
-        """The labels of all responses that have one."""
-        return [row.label for row in self.rows if row.label is not None]
+    def labels(self) -> list[tuple[float, float]]:
+        """(label, weight) of all responses that have a label."""
+        return [(row.label, row.weight) for row in self.rows if row.label is not None]
 
     @property
-    def sentence_labels(self) -> list[bool]:
-        """The labels of all sentences that have their tokens."""
-        return [row.sentence_labels[i] for row, s in zip(self.rows, self.sequences, strict=True) for i in s.sentences]
+    def sentence_labels(self) -> list[tuple[float, float]]:
+        """(label, weight) of all sentences that have their tokens."""
+        return [
+            (row.sentence_labels[i], row.sentence_weight(i))
+            for row, s in zip(self.rows, self.sequences, strict=True)
+            for i in s.sentences
+        ]
 
     def pair(self, partner: int, row: int) -> TokenSequence:
         """The mismatched pair: the prompt of `partner` before the completion of `row`."""

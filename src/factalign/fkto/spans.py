@@ -32,6 +32,7 @@ class TokenSequence:
         sentence: `[length - start]` int32, index of the labelled sentence a scored token belongs to, or `NO_SENTENCE`.
         sentences: Indices of the labelled sentences that have their tokens (truncation can cut some off).
         truncated: Whether `max_length` cut the sequence.
+        ended: Whether the last scored token is the end of the turn.
     """
 
     ids: np.ndarray
@@ -39,6 +40,7 @@ class TokenSequence:
     sentence: np.ndarray
     sentences: tuple[int, ...]
     truncated: bool
+    ended: bool
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,6 +105,7 @@ class SpanEncoder:
             ids=ids[:limit],
             start=min(start, limit),
             truncated=stop > limit,
+            ended=row.finished and start < stop <= limit and int(ids[stop - 1]) in self._special,
             sentence=sentence,
             sentences=sentences,
         )

@@ -97,13 +97,14 @@ class FKTOTrainer(Trainer):
         self._metrics = Metrics(config.beta, config.sentence_beta, args.device)
         self._logged_step = 0
         self._began = time.monotonic()
+        moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
         super().__init__(
             model=model,
             args=args,
             train_dataset=Items(len(self.rows)),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *callbacks],
+            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *moving, *callbacks],
         )
         self.remove_callback(PrinterCallback)
 
@@ -154,12 +155,11 @@ class FKTOTrainer(Trainer):
     ) -> tuple[list[StepBatch], None]:
         """Collect the micro-batches of a step, with z0 and the counts of the whole step over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        sums = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
+        sums = torch.zeros(len(batches), 7, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
-            own[0] = len(batch["labels"])
-            own[1] = batch["rows"]["sentence_share"].sum()
+            own[:3] = self._objective.counts(batch)
             if self.config.uses_kl:
-                own[2:] = self._mismatched(batch, device)
+                own[3:] = self._mismatched(batch, device)
         return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
 
     @torch.no_grad()
@@ -187,18 +187,20 @@ class FKTOTrainer(Trainer):
             FloatingPointError: The loss is not finite; the message names the rows.
             ValueError: Policy and reference disagree before the first update.
         """
-        rewards, sentences = self._objective.rewards(model, inputs["rows"])
+        logps, entropies = self._objective.logps(model, inputs["rows"])
+        rewards, sentences = self._objective.rewards(logps, inputs["rows"])
         if self.state.global_step == 0:
             check_start(rewards.detach(), self.config.start_tolerance, inputs["names"])
-        response, sentence = self._objective.terms(inputs, rewards, sentences)
-        response_factor, sentence_factor = self._objective.factors(self.state.global_step)
-        loss = response_factor * response + sentence_factor * sentence
+        terms = self._objective.terms(inputs, logps, rewards, sentences)
+        loss = self._objective.loss(terms, self.state.global_step)
         if not torch.isfinite(loss):
+            response, sentence, nll = (term.item() for term in terms)
             raise FloatingPointError(
-                f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response.item()}, sentence "
-                f"{sentence.item()}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
+                f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response}, sentence "
+                f"{sentence}, log-likelihood {nll}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
             )
-        self._metrics.add(inputs, rewards, sentences, (response, sentence), self.state.global_step)
+        self._metrics.add(inputs, rewards, sentences, terms, self.state.global_step)
+        self._metrics.add_tokens(inputs, logps, entropies)
         # Gradients are averaged over ranks, the losses are normalised over them: undo the average.
         return loss * self.args.world_size
 
