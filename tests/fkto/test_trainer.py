@@ -253,6 +253,16 @@ def test_trunk_states_on_disk_are_those_in_memory(
     assert_same(*results)
 
 
+def test_max_steps_wins_over_epochs(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """12 rows make 2 steps an epoch; the steps beyond the one epoch have pairs and references of their own."""
+    more = trained(make_trainer(tokenizer, tmp_path / "more", max_steps=5))
+    assert_same(more, trained(make_trainer(tokenizer, tmp_path / "epochs", max_steps=5, epochs=3)), atol=0)
+    assert len((tmp_path / "more" / "training_log.jsonl").read_text().splitlines()) == 5
+    fewer = make_trainer(tokenizer, tmp_path / "fewer", max_steps=1, epochs=3)
+    fewer.train()
+    assert fewer.state.global_step == 1
+
+
 # ---- Step 0, references, cache ----
 
 

@@ -72,7 +72,9 @@ class FKTOConfig(BaseModel):
     batch_size: PositiveInt = Field(16, description="rows of one optimizer step, over all ranks")
     micro_batch_size: PositiveInt = Field(4, description="rows of one forward and backward pass on one rank")
     epochs: PositiveInt = Field(1, description="passes over the rows, each with new mismatched pairs")
-    max_steps: PositiveInt | None = Field(None, description="stop after this many optimizer steps")
+    max_steps: PositiveInt | None = Field(
+        None, description="optimizer steps to take, over as many epochs as that needs; None: `epochs` decides"
+    )
     warmup_ratio: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     scheduler: str = Field("linear", description="learning-rate schedule, a name that transformers knows")
     optimizer: str = Field("adamw_torch_fused", description="optimizer, a name that transformers knows")

@@ -54,8 +54,7 @@ def open_cache(config: FKTOConfig, output_dir: Path, weights: str, device: str) 
 
 def sequences_of_run(store: RowStore, plan: Plan, config: FKTOConfig) -> dict[str, TokenSequence]:
     """All sequences of this rank's share of the run, rows and mismatched pairs, by key."""
-    steps = plan.steps_per_epoch * config.epochs
-    steps = min(steps, config.max_steps or steps)
+    steps = config.max_steps or plan.steps_per_epoch * config.epochs
     needed: dict[str, TokenSequence] = {}
     for epoch in range(-(-steps // plan.steps_per_epoch)):
         left = (steps - epoch * plan.steps_per_epoch) * plan.accumulation
