@@ -465,6 +465,61 @@ def test_an_incomplete_checkpoint_is_passed_over(
     assert resumed._initial_global_step == (2 if complete else 0)
 
 
+def killed(tokenizer: PreTrainedTokenizerFast, folder: Path, **changes: Any) -> dict[str, Any]:
+    """A run that ended after its second checkpoint; returns its settings."""
+    changes = {"save_steps": 1, "epochs": 2, "save_total_limit": None, **changes}
+    broken = make_trainer(tokenizer, folder, **changes)
+    broken.add_callback(_StopAt(3))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    return changes
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"rows": make_rows(seed=5)}, "other rows"),
+        ({"model": 1}, "other model"),
+        ({"beta": 0.2}, r"config\.beta: 0\.1 there, 0\.2 here"),
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"micro_batch_size": 2}, r"config\.micro_batch_size: 3 there, 2 here"),
+    ],
+    ids=["rows", "model", "beta", "seed", "batches"],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, other: dict[str, Any], message: str
+) -> None:
+    changes = {**killed(tokenizer, tmp_path / "run"), **other}
+    if "model" in changes:
+        changes["model"] = make_model(len(tokenizer), seed=changes["model"])
+    with pytest.raises(ValueError, match=rf"checkpoint-2 .*another run \({message}\); .*output_dir.*resume: false"):
+        make_trainer(tokenizer, tmp_path / "run", **changes).train()
+    elsewhere = make_trainer(tokenizer, tmp_path / "elsewhere", **changes)
+    with pytest.raises(ValueError, match=message):
+        elsewhere.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    anew = make_trainer(tokenizer, tmp_path / "run", **{**changes, "resume": False})
+    anew.train()
+    assert (anew._initial_global_step, anew.state.global_step) == (0, 4)
+
+
+def test_settings_that_decide_nothing_may_change(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    changes = killed(tokenizer, tmp_path / "run")
+    changes |= {"logging_steps": 2, "save_total_limit": 1, "logit_chunk": 7}
+    resumed = make_trainer(tokenizer, tmp_path / "run", **changes)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed._initial_global_step == 2
+    with pytest.raises(ValueError, match="holds no complete checkpoint"):
+        make_trainer(tokenizer, tmp_path / "none", **changes).train(resume_from_checkpoint=True)
+
+
+def test_a_checkpoint_without_identity_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    changes = killed(tokenizer, tmp_path / "run")
+    for path in (tmp_path / "run").glob("checkpoint-*/run_identity.json"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"no readable run_identity\.json"):
+        make_trainer(tokenizer, tmp_path / "run", **changes).train()
+
+
 def test_same_seed_same_result(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     results = [
         trained(make_trainer(tokenizer, tmp_path / n, method="lora", seed=s)) for n, s in (("a", 1), ("b", 1), ("c", 2))

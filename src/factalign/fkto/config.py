@@ -104,7 +104,11 @@ class FKTOConfig(BaseModel):
     logging_steps: PositiveInt = Field(1, description="optimizer steps between two log rows")
     save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
     save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
-    resume: bool = Field(True, description="continue from the newest checkpoint in the output folder, if there is one")
+    resume: bool = Field(
+        True,
+        description="continue from this run's newest checkpoint in the output folder, and refuse to start if it holds "
+        "those of other runs only; false: start anew",
+    )
     report_to: list[str] = Field(default_factory=list, description="trackers, as in transformers (tensorboard, wandb)")
 
     @model_validator(mode="after")

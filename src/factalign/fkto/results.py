@@ -1,4 +1,4 @@
-"""The files of a run: which checkpoint to continue from, and what is left in the folder at the end."""
+"""What a run leaves in its output folder at the end."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers.trainer import TRAINER_STATE_NAME
 
 from factalign.fkto.models import save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint: the state is what a checkpoint gets last, a killed run may not get there."""
-    complete = (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
-    steps = {int(number): path for path in complete if (number := path.name.removeprefix("checkpoint-")).isdigit()}
-    return str(steps[max(steps)]) if steps else None
 
 
 def resources(began: float) -> dict[str, float | None]:

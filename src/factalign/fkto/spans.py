@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers.processors import ByteLevel
 
+from factalign.base.ids import content_hash
 from factalign.base.records import RecordError
 from factalign.fkto.data import Prompt, Row
 
@@ -84,6 +85,11 @@ class SpanEncoder:
             i for i, token in tokenizer.added_tokens_decoder.items() if token.special
         }
         self._prompts: dict[Prompt, str] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides how rows become tokens, the limit excepted."""
+        return content_hash(self._backend.to_str(), self.tokenizer.chat_template, self.tokenizer.special_tokens_map)
 
     def encode(self, row: Row, prompt: Prompt | None = None) -> TokenSequence:
         """Tokenize `row`, or its completion after another row's `prompt` (a mismatched pair).

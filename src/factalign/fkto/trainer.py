@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from factalign.fkto.arguments import training_arguments
 from factalign.fkto.batches import Batches, MicroBatch, StepBatch
+from factalign.fkto.checkpoints import Checkpoints, run_identity
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
 from factalign.fkto.models import parameters_hash, prepare_model
@@ -24,7 +25,7 @@ from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run
 from factalign.fkto.progress import Progress, TrainingLog
-from factalign.fkto.results import newest_checkpoint, resources, write_result
+from factalign.fkto.results import resources, write_result
 from factalign.fkto.row_store import RowStore
 from factalign.fkto.spans import SpanEncoder
 from factalign.fkto.trunk import StateStore
@@ -68,14 +69,18 @@ class FKTOTrainer(Trainer):
     ) -> None:
         self.config = config
         self.folder = Path(output_dir)
-        self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
+        encoder = SpanEncoder(tokenizer, config.max_length)
+        self._store = RowStore(parse_rows(rows), encoder)
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
+        weights_hash = parameters_hash(model)
         model, trunk = prepare_model(model, config)
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, weights_hash, args.device.type)
+        self._checkpoints = Checkpoints(
+            self.folder, run_identity(self.rows, encoder.fingerprint, weights_hash, config, seed, args.world_size)
+        )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
         )
@@ -111,9 +116,19 @@ class FKTOTrainer(Trainer):
     # ---- Reference ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
-        """Train; continues from the newest complete checkpoint in the output folder if `config.resume` says so."""
-        if resume_from_checkpoint is None and self.config.resume:
-            resume_from_checkpoint = newest_checkpoint(self.folder)
+        """Train; continues from the newest complete checkpoint in the output folder if `config.resume` says so.
+
+        Raises:
+            ValueError: The checkpoint belongs to another run (other rows, weights or settings), or there is none though
+                `resume_from_checkpoint` is True.
+        """
+        if resume_from_checkpoint is True or (resume_from_checkpoint is None and self.config.resume):
+            newest = self._checkpoints.newest()
+            if newest is None and resume_from_checkpoint is True:
+                raise ValueError(f"{self.folder} holds no complete checkpoint")
+            resume_from_checkpoint = newest
+        elif isinstance(resume_from_checkpoint, str):
+            self._checkpoints.check(resume_from_checkpoint)
         if not self._sharded:
             # Before a checkpoint is loaded: the reference is the policy as it was handed over.
             self._compute_references(self.model)
@@ -215,6 +230,11 @@ class FKTOTrainer(Trainer):
         return 0
 
     # ---- Results ----
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.args.should_save:
+            self._checkpoints.begin(self.state.global_step)
+        super()._save_checkpoint(model, trial)
 
     def save_result(self) -> dict[str, Any]:
         """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints and trunk states.
