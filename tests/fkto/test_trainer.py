@@ -520,6 +520,22 @@ def test_a_checkpoint_without_identity_is_refused(tokenizer: PreTrainedTokenizer
         make_trainer(tokenizer, tmp_path / "run", **changes).train()
 
 
+def test_only_own_checkpoints_are_dropped(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """While training, where save_total_limit is 1, and at the end."""
+    killed(tokenizer, tmp_path)
+    (tmp_path / "checkpoint-best").mkdir()
+    trainer = make_trainer(tokenizer, tmp_path, epochs=3, save_steps=3, beta=0.2, resume=False)
+    trainer.train()
+
+    def left() -> set[str]:
+        return {path.name for path in tmp_path.glob("checkpoint-*")}
+
+    foreign = {"checkpoint-1", "checkpoint-2", "checkpoint-best"}
+    assert left() == {*foreign, "checkpoint-6"}
+    trainer.save_result()
+    assert left() == foreign
+
+
 def test_same_seed_same_result(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     results = [
         trained(make_trainer(tokenizer, tmp_path / n, method="lora", seed=s)) for n, s in (("a", 1), ("b", 1), ("c", 2))

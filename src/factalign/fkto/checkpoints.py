@@ -1,8 +1,9 @@
-"""Checkpoints know the run that they belong to: only this run continues from them."""
+"""Checkpoints know the run that they belong to: only this run continues from them, and only this run deletes them."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -94,6 +95,12 @@ class Checkpoints:
                 f"{path} is a checkpoint of another run ({'; '.join(differences)}); choose another output_dir, or "
                 f"start anew with resume: false"
             )
+
+    def drop(self, keep: int = 0) -> None:
+        """Delete the checkpoints of this run but the `keep` newest; those of other runs stay."""
+        own = [path for path in self._all() if not _differences(path, self.identity)]
+        for path in own[: len(own) - keep]:
+            shutil.rmtree(path)
 
     def _all(self) -> list[Path]:
         """All checkpoints by their step."""

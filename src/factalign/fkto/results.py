@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ def write_result(
     tokenizer: PreTrainedTokenizerFast,
     state: dict[str, Tensor] | None,
 ) -> None:
-    """Write the weights and `result.json`, and drop checkpoints.
+    """Write the weights and `result.json`.
 
     Args:
         folder: The output folder.
@@ -50,6 +49,4 @@ def write_result(
         model.save_pretrained(folder / kind, state_dict=state)
     else:
         save_model(model, tokenizer, folder / kind, state or model.state_dict())
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -235,9 +235,11 @@ class FKTOTrainer(Trainer):
         if self.args.should_save:
             self._checkpoints.begin(self.state.global_step)
         super()._save_checkpoint(model, trial)
+        if self.args.should_save and self.config.save_total_limit is not None:
+            self._checkpoints.drop(keep=self.config.save_total_limit)
 
     def save_result(self) -> dict[str, Any]:
-        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints and trunk states.
+        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints of this run.
 
         Returns:
             What `result.json` holds: kind, path, counts, the last log row, seconds, peak memory, configuration.
@@ -266,5 +268,6 @@ class FKTOTrainer(Trainer):
         }
         if self.is_world_process_zero():
             write_result(self.folder, result, unwrapped, self.processing_class, state)
+            self._checkpoints.drop()
         self.accelerator.wait_for_everyone()
         return result
