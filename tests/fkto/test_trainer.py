@@ -308,6 +308,34 @@ def test_the_reference_cache_hits_when_only_the_output_folder_changes(
     assert more.references.hits >= 12 and more.references.computed > 0
 
 
+def test_references_are_computed_anew_for_another_function(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """The same weights are another function with another `rope_theta`, attention or precision of float32."""
+
+    def run(name: str, precision: str = "highest", **changes: Any) -> FKTOTrainer:
+        model = make_model(len(tokenizer))
+        for key, value in changes.items():
+            setattr(model.config, key, value)
+        if "rope_parameters" in changes:
+            model = type(model)(model.config)
+            model.load_state_dict(make_model(len(tokenizer)).state_dict())
+        torch.set_float32_matmul_precision(precision)
+        folder = tmp_path / name
+        trainer = make_trainer(
+            tokenizer, folder, model=model, packing=False, max_steps=1, reference_cache_dir=str(tmp_path / "cache")
+        )
+        trainer.train()
+        torch.set_float32_matmul_precision("highest")
+        assert log_rows(trainer)[0]["abs_reward_at_start"] < 1e-4
+        return trainer
+
+    assert run("first").references.computed > 0
+    assert run("renamed", _name_or_path="elsewhere", transformers_version="0").references.computed == 0
+    rotated = run("rope", rope_parameters={"rope_type": "default", "rope_theta": 100.0})
+    assert rotated.references.hits == 0 and rotated.references.computed > 0
+    assert run("attention", _attn_implementation="eager").references.hits == 0
+    assert run("precision", precision="medium").references.hits == 0
+
+
 def test_the_automatic_cache_lies_beside_the_output_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     make_trainer(tokenizer, tmp_path / "out", reference_cache_dir="auto", max_steps=1).train()
     assert list((tmp_path / "reference_cache").glob("*/*.safetensors"))

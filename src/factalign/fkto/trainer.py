@@ -19,7 +19,7 @@ from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.checkpoints import Checkpoints, run_identity
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.models import parameters_hash, prepare_model
+from factalign.fkto.models import model_hash, prepare_model
 from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
@@ -74,12 +74,12 @@ class FKTOTrainer(Trainer):
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        weights_hash = parameters_hash(model)
+        handed_over = model_hash(model)
         model, trunk = prepare_model(model, config)
         args = training_arguments(config, self.folder, seed)
-        self.references = open_cache(config, self.folder, weights_hash, args.device.type)
+        self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
         self._checkpoints = Checkpoints(
-            self.folder, run_identity(self.rows, encoder.fingerprint, weights_hash, config, seed, args.world_size)
+            self.folder, run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size)
         )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
