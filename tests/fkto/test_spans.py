@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from factalign.base.records import RecordError
@@ -141,6 +144,24 @@ def test_plain_text_rows_end_with_eos(tokenizer: PreTrainedTokenizerFast) -> Non
 def test_a_row_without_prompt_scores_from_its_second_token(tokenizer: PreTrainedTokenizerFast) -> None:
     sequence = SpanEncoder(tokenizer, 512).encode(Row("", "The capital.", True, ((0, 12),), (True,)))
     assert sequence.start == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_plain_text_begins_as_the_tokenizer_begins_it(family: str) -> None:
+    tokenizer = make_tokenizer(family, "llama3")
+    bos = tokenizer.convert_tokens_to_ids("<s>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", bos)])
+    encoder = SpanEncoder(tokenizer, 512)
+    row = Row("The capital is", " Vienna.", True, ((0, 8),), (True,))
+    sequence = encoder.encode(row)
+    assert sequence.ids.tolist() == tokenizer("The capital is Vienna.<|endoftext|>").input_ids
+    assert sequence.ids[0] == bos
+    assert "Vienna" in decode(tokenizer, sequence, 0) and "capital" not in decode(tokenizer, sequence, 0)
+    assert encoder.encode(replace(row, prompt="<s>The capital is")).ids.tolist().count(bos) == 1
+    assert encoder.encode(row, "Which town is").ids.tolist().count(bos) == 1
+    assert encoder.encode(replace(row, prompt="")).start == 1
+    assert bos not in encoder.encode(row_of(TEXTS["plain"])).ids
+    assert bos not in SpanEncoder(make_tokenizer(family), 512).encode(row).ids
 
 
 def test_slow_tokenizers_are_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,12 +85,16 @@ class SpanEncoder:
         self._special = set(tokenizer.all_special_ids) | {
             i for i, token in tokenizer.added_tokens_decoder.items() if token.special
         }
+        # Chat templates write the tokens that begin a text themselves; plain text gets them from the tokenizer.
+        self._begin = list(takewhile(self._special.__contains__, tokenizer("a").input_ids))
         self._prompts: dict[Prompt, str] = {}
 
     @property
     def fingerprint(self) -> str:
         """Hash of all that decides how rows become tokens, the limit excepted."""
-        return content_hash(self._backend.to_str(), self.tokenizer.chat_template, self.tokenizer.special_tokens_map)
+        return content_hash(
+            self._backend.to_str(), self._begin, self.tokenizer.chat_template, self.tokenizer.special_tokens_map
+        )
 
     def encode(self, row: Row, prompt: Prompt | None = None) -> TokenSequence:
         """Tokenize `row`, or its completion after another row's `prompt` (a mismatched pair).
@@ -97,11 +102,16 @@ class SpanEncoder:
         Raises:
             RecordError: The template does not keep the completion's text, so no offsets into it exist.
         """
-        rendering = self.render(row.prompt if prompt is None else prompt, row.completion, row.name)
+        prompt = row.prompt if prompt is None else prompt
+        rendering = self.render(prompt, row.completion, row.name)
         encoding = self._backend.encode(rendering.text, add_special_tokens=False)
         ids = np.asarray(encoding.ids, dtype=np.int32)
         offsets = np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         offsets = np.maximum.accumulate(offsets, axis=0)
+        begin = self._begin if isinstance(prompt, str) else []
+        if begin and ids[: len(begin)].tolist() != begin:
+            ids = np.concatenate([np.asarray(begin, dtype=np.int32), ids])
+            offsets = np.concatenate([np.zeros((len(begin), 2), dtype=np.int64), offsets])
         start, stop = self._scored(ids, offsets, rendering, row.finished)
         limit = min(stop, self.max_length)
         sentence, sentences = self._sentences(row, rendering, offsets[start:stop], max(limit - start, 0))
