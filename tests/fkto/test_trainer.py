@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
+from factalign.base.records import RecordError
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
 from factalign.fkto.trunk import StateStore
@@ -424,6 +426,31 @@ def test_too_long_prompts_are_left_out_and_counted(
     assert "row 1" in caplog.text
     with pytest.raises(ValueError, match="none of the 4 rows"):
         make_trainer(tokenizer, tmp_path, rows, max_length=3)
+
+
+def test_a_few_bad_rows_are_left_out(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A template that changes one text, and a sentence of one byte of a character; more than a share are refused."""
+    template = "{% if 'shout' in m.content %}{{ m.content | upper }}{% else %}{{ m.content }}{% endif %}"
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}" + template + "<|im_end|>{% endfor %}"
+    rows = make_rows(20)
+    rows[4]["completion"] = "We shout."
+    rows[4]["sentence_spans"] = rows[4]["sentence_label"] = None
+    rows[6] |= {"completion": "The mountain.", "sentence_spans": [[0, 5], [5, 6], [6, 13]], "sentence_label": [1, 0, 1]}
+    with caplog.at_level(logging.WARNING):
+        trainer = make_trainer(tokenizer, tmp_path, rows, max_bad_rows=0.1)
+    assert trainer.counts["rows"] == 19
+    assert trainer.counts["rows_unusable"] == trainer.counts["rows_left_out"] == 1
+    assert trainer.counts["sentences_without_tokens"] == 1 and trainer.counts["sentences_cut_off"] == 0
+    assert trainer._store.sequences[5].sentences == (0, 2)
+    assert "changes the completion's text" in caplog.text and "'o' no token of its own" in caplog.text
+    trainer.train()
+    result = trainer.save_result()
+    assert (result["rows_unusable"], result["sentences_without_tokens"]) == (1, 1)
+    with pytest.raises(RecordError, match=r"changes the completion's text.*2 of 20 rows .*max_bad_rows"):
+        make_trainer(tokenizer, tmp_path, rows, max_bad_rows=0.05)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ class FKTOConfig(BaseModel):
 
     # Sequences and compute
     max_length: PositiveInt = Field(2048, description="tokens of prompt and completion; the rest is cut off")
+    max_bad_rows: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of rows that may be left out, or lose a sentence, because the chat template or the "
+        "tokenizer does not keep their text; more of them stop the run",
+    )
     packing: bool = Field(True, description="concatenate a micro-batch instead of padding it")
     dtype: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="compute type; trained weights and log-probabilities are float32 either way"

@@ -34,6 +34,8 @@ class TokenSequence:
         sentence: `[length - start]` int32, index of the labelled sentence a scored token belongs to, or `NO_SENTENCE`.
         sentences: Indices of the labelled sentences that have their tokens (truncation can cut some off).
         truncated: Whether `max_length` cut the sequence.
+        tokenless: Indices of the labelled sentences that have no token of their own, because each of their characters
+            shares one with a neighbour; they are not scored.
     """
 
     ids: np.ndarray
@@ -41,6 +43,7 @@ class TokenSequence:
     sentence: np.ndarray
     sentences: tuple[int, ...]
     truncated: bool
+    tokenless: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,13 +117,14 @@ class SpanEncoder:
             offsets = np.concatenate([np.zeros((len(begin), 2), dtype=np.int64), offsets])
         start, stop = self._scored(ids, offsets, rendering, row.finished)
         limit = min(stop, self.max_length)
-        sentence, sentences = self._sentences(row, rendering, offsets[start:stop], max(limit - start, 0))
+        sentence, sentences, tokenless = self._sentences(row, rendering, offsets[start:stop], max(limit - start, 0))
         return TokenSequence(
             ids=ids[:limit],
             start=min(start, limit),
             truncated=stop > limit,
             sentence=sentence,
             sentences=sentences,
+            tokenless=tokenless,
         )
 
     def render(self, prompt: Prompt, completion: str, name: str) -> Rendering:
@@ -176,8 +180,12 @@ class SpanEncoder:
 
     def _sentences(
         self, row: Row, rendering: Rendering, offsets: np.ndarray, kept: int
-    ) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Give each scored token the sentence that holds most of its characters, if any."""
+    ) -> tuple[np.ndarray, tuple[int, ...], tuple[int, ...]]:
+        """Give each scored token the sentence that holds most of its characters, if any.
+
+        Returns:
+            `[kept]` the sentence of each token; the sentences that are scored; those that have no token.
+        """
         owner = np.full(len(offsets), NO_SENTENCE, dtype=np.int32)
         share = np.zeros(len(offsets), dtype=np.int64)
         base = rendering.start - rendering.shift
@@ -190,14 +198,8 @@ class SpanEncoder:
             owner[first:last][better] = index
             share[first:last][better] = overlap[better]
         counts = np.bincount(owner[owner >= 0], minlength=len(row.spans))
-        if len(missing := np.flatnonzero(counts == 0)):
-            begin, end = row.spans[missing[0]]
-            raise RecordError(
-                f"{row.name}, sentence {missing[0]}: the tokenizer gives {row.completion[begin:end]!r:.80} no token "
-                f"of its own"
-            )
         # A label speaks of the whole sentence: one that truncation cut is not scored.
-        whole = np.bincount(owner[:kept][owner[:kept] >= 0], minlength=len(row.spans)) == counts
+        whole = (counts > 0) & (np.bincount(owner[:kept][owner[:kept] >= 0], minlength=len(row.spans)) == counts)
         owner = owner[:kept]
         owner[np.append(~whole, False)[owner]] = NO_SENTENCE  # the last entry is what NO_SENTENCE looks up
-        return owner, tuple(np.flatnonzero(whole).tolist())
+        return owner, tuple(np.flatnonzero(whole).tolist()), tuple(np.flatnonzero(counts == 0).tolist())

@@ -70,7 +70,7 @@ class FKTOTrainer(Trainer):
         self.config = config
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length)
-        self._store = RowStore(parse_rows(rows), encoder)
+        self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
         self.rows, self.counts = self._store.rows, self._store.counts
         self._objective = Objective(config, self._store)
         set_seed(seed)
