@@ -19,7 +19,7 @@ from factalign.fkto.losses import kto_losses, reference_point
 from factalign.fkto.trunk import StateStore
 from factalign.policies import load_policy, make_handle
 
-from .conftest import make_model, make_rows
+from .conftest import make_model, make_rows, make_tokenizer
 
 PLAIN: dict[str, Any] = {
     "dtype": "float32",
@@ -451,6 +451,16 @@ def test_a_few_bad_rows_are_left_out(
     assert (result["rows_unusable"], result["sentences_without_tokens"]) == (1, 1)
     with pytest.raises(RecordError, match=r"changes the completion's text.*2 of 20 rows .*max_bad_rows"):
         make_trainer(tokenizer, tmp_path, rows, max_bad_rows=0.05)
+
+
+def test_templates_are_judged_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = make_tokenizer("byte_level", "thinking")
+    with caplog.at_level(logging.WARNING):
+        make_trainer(tokenizer, tmp_path)
+    assert caplog.text.count("the chat template has the model trained after") == 1
+    tokenizer.chat_template = "{{ topic }}" + str(tokenizer.chat_template)
+    trainer = make_trainer(tokenizer, tmp_path, chat_template_kwargs={"topic": "Austria"})
+    assert tokenizer.decode(trainer._store.sequences[0].ids).startswith("Austria<")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

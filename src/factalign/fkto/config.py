@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -89,6 +89,11 @@ class FKTOConfig(BaseModel):
         le=1,
         description="share of rows that may be left out, or lose a sentence, because the chat template or the "
         "tokenizer does not keep their text; more of them stop the run",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description='what the chat template gets besides the messages, such as {"enable_thinking": false}; '
+        "date_string pins the date that some templates write, which otherwise changes the text every day",
     )
     packing: bool = Field(True, description="concatenate a micro-batch instead of padding it")
     dtype: Literal["bfloat16", "float32"] = Field(

@@ -6,12 +6,14 @@ sentences whose first token merges with the text before it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import TemplateError
 from tokenizers.processors import ByteLevel
 
 from factalign.base.ids import content_hash
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_SENTENCE = -1
+PINNED_DATE = "{% macro strftime_now(format) %}{{ date_string }}{% endmacro %}"
+"""Before a chat template: what its calls of `strftime_now` return."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +74,21 @@ class SpanEncoder:
     Args:
         tokenizer: A fast tokenizer (offsets are needed), with a chat template if prompts are conversations.
         max_length: Longer sequences are cut at the end.
+        template_kwargs: What the chat template gets besides the messages; with `date_string`, a template that asks for
+            the date itself gets this text as well.
 
     Raises:
         ValueError: The tokenizer is a slow one.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_length: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, max_length: int, template_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
         if not tokenizer.is_fast:
             raise ValueError(f"{type(tokenizer).__name__} gives no character offsets; a fast tokenizer is needed")
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.template_kwargs = dict(template_kwargs or {})
         # Post-processors may trim white space off the offsets, which leaves tokens of white space without characters.
         self._backend = deepcopy(tokenizer.backend_tokenizer)
         self._backend.post_processor = ByteLevel(trim_offsets=False)
@@ -103,7 +112,8 @@ class SpanEncoder:
         """Tokenize `row`, or its completion after another row's `prompt` (a mismatched pair).
 
         Raises:
-            RecordError: The template does not keep the completion's text, so no offsets into it exist.
+            RecordError: The template refuses the conversation, or it does not keep the completion's text, so that no
+                offsets into it exist.
         """
         prompt = row.prompt if prompt is None else prompt
         rendering = self.render(prompt, row.completion, row.name)
@@ -129,13 +139,13 @@ class SpanEncoder:
 
     def render(self, prompt: Prompt, completion: str, name: str) -> Rendering:
         """Apply the chat template once to the whole conversation and find the completion in it."""
-        head = self._head(prompt)
+        head = self.head(prompt, name)
         if isinstance(prompt, str):
             end_of_text = self.tokenizer.eos_token or ""
             text = head + completion + ("" if completion.endswith(end_of_text) else end_of_text)
             return Rendering(text, len(head), len(head) + len(completion), 0)
         messages = [{"role": role, "content": content} for role, content in (*prompt, ("assistant", completion))]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False)
+        text = self._apply_template(messages, name)
         core = completion.strip()
         shift = len(completion) - len(completion.lstrip()) if core else 0
         # Templates may write the whole completion or strip it, and some open the turn differently for generation.
@@ -157,15 +167,27 @@ class SpanEncoder:
             start, end, shift = at - shift, at - shift + len(completion), 0
         return Rendering(text, start, end, shift)
 
-    def _head(self, prompt: Prompt) -> str:
+    def head(self, prompt: Prompt, name: str) -> str:
+        """The text after which the model is asked to go on."""
         if isinstance(prompt, str):
             return prompt
         if prompt not in self._prompts:
             messages = [{"role": role, "content": content} for role, content in prompt]
-            self._prompts[prompt] = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
+            self._prompts[prompt] = self._apply_template(messages, name, add_generation_prompt=True)
         return self._prompts[prompt]
+
+    def _apply_template(self, messages: list[dict[str, str]], name: str, **options: Any) -> str:
+        if "date_string" in self.template_kwargs:
+            options["chat_template"] = PINNED_DATE + self.tokenizer.get_chat_template()
+        try:
+            return self.tokenizer.apply_chat_template(messages, tokenize=False, **self.template_kwargs, **options)
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise RecordError(f"{name}: the chat template refuses the roles {roles}: {error}") from error
+
+    def ends_turn(self, sequence: TokenSequence) -> bool:
+        """Whether the last token of a sequence is one that ends a turn."""
+        return int(sequence.ids[-1]) in self._special
 
     def _scored(self, ids: np.ndarray, offsets: np.ndarray, rendering: Rendering, finished: bool) -> tuple[int, int]:
         """The scored tokens `[start, stop)`: the completion and, if the model ended it itself, the end of its turn."""

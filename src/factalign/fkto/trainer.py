@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,10 +29,13 @@ from factalign.fkto.progress import Progress, TrainingLog
 from factalign.fkto.results import resources, write_result
 from factalign.fkto.row_store import RowStore
 from factalign.fkto.spans import SpanEncoder
+from factalign.fkto.template_check import template_warnings
 from factalign.fkto.trunk import StateStore
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
 
 
 class FKTOTrainer(Trainer):
@@ -69,9 +73,11 @@ class FKTOTrainer(Trainer):
     ) -> None:
         self.config = config
         self.folder = Path(output_dir)
-        encoder = SpanEncoder(tokenizer, config.max_length)
+        encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
         self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
         self.rows, self.counts = self._store.rows, self._store.counts
+        for warning in template_warnings(encoder, self.rows):
+            logger.warning(warning)
         self._objective = Objective(config, self._store)
         set_seed(seed)
         handed_over = model_hash(model)
