@@ -64,7 +64,7 @@ class FKTOTrainer(Trainer):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
-        rows: Iterable[Row | Mapping[str, Any]],
+        rows: Iterable[Row] | Iterable[Mapping[str, Any]],
         config: FKTOConfig,
         output_dir: str | Path,
         *,
