@@ -174,6 +174,17 @@ def test_a_manifest_trains_in_process(manifest: Callable[..., Path], tmp_path: P
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
 
 
+def test_rows_to_evaluate_come_from_a_file(manifest: Callable[..., Path], tmp_path: Path) -> None:
+    path = manifest("run", method="lora", eval_steps=1)
+    manifest("held_out", make_rows(5, seed=2))
+    assert main([str(path), "--eval-data", str(tmp_path / "held_out.jsonl")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["last_evaluation"]["step"] == 2 and result["last_evaluation"]["eval_sentence_loss"] > 0
+    content = json.loads(path.read_text()) | {"eval_preferences": str(tmp_path / "none.jsonl")}
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 2
+
+
 def test_a_hub_model_trains_at_its_revision(
     manifest: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,11 +41,14 @@ def make_trainer(
     rows: list[dict[str, Any]] | None = None,
     seed: int = 0,
     model: Any = None,
+    eval_rows: Any = None,
     **changes: Any,
 ) -> FKTOTrainer:
     config = FKTOConfig(**{**PLAIN, **changes})
     model = make_model(len(tokenizer)) if model is None else model
-    return FKTOTrainer(model, tokenizer, make_rows() if rows is None else rows, config, folder, seed=seed)
+    return FKTOTrainer(
+        model, tokenizer, make_rows() if rows is None else rows, config, folder, seed=seed, eval_rows=eval_rows
+    )
 
 
 def trained(trainer: FKTOTrainer) -> dict[str, Tensor]:
@@ -341,6 +344,63 @@ def test_references_are_computed_anew_for_another_function(tokenizer: PreTrained
 def test_the_automatic_cache_lies_beside_the_output_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     make_trainer(tokenizer, tmp_path / "out", reference_cache_dir="auto", max_steps=1).train()
     assert list((tmp_path / "reference_cache").glob("*/*.safetensors"))
+
+
+# ---- Evaluation ----
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "layers"])
+def test_evaluation_does_not_disturb_training(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str) -> None:
+    changes = {
+        "method": method, "train_layers": 1, "epochs": 2, "lora_dropout": 0.1 if method == "lora" else 0.0,
+    }  # fmt: skip
+    alone = make_trainer(tokenizer, tmp_path / "alone", **changes)
+    expected = trained(alone)
+    judged = make_trainer(tokenizer, tmp_path / "judged", eval_rows=make_rows(7, seed=4), eval_steps=1, **changes)
+    assert judged.evaluate()["eval_response_loss"] == pytest.approx(0.5, abs=1e-5)  # r is 0, so is z0
+    assert_same(trained(judged), expected, atol=0)
+    for row, other in zip(log_rows(judged), log_rows(alone), strict=True):
+        assert {**row, "tokens_per_second": 0} == {**other, "tokens_per_second": 0}
+    lines = (tmp_path / "judged" / "evaluation_log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3, 4]
+    last = json.loads(lines[-1])
+    again = judged.evaluate()
+    assert {k: v for k, v in again.items() if k != "eval_tokens_per_second"}.items() <= last.items()
+    assert judged.save_result()["last_evaluation"]["eval_loss"] == again["eval_loss"]
+
+
+def test_evaluation_on_the_rows_of_a_step_gives_its_numbers(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """With the same pairs, those of the first epoch, and a learning rate that changes next to nothing."""
+    rows = make_rows(6)
+    trainer = make_trainer(tokenizer, tmp_path, rows, eval_rows=rows, schedule="alternating", epochs=2)
+    names = (
+        "response_loss",
+        "sentence_loss",
+        "z0",
+        "z0_sentence",
+        "margin",
+        "sentence_margin",
+        "sentence_num_desirable",
+    )
+    before = trainer.evaluate()
+    trainer.train()
+    assert before == {**before, **{f"eval_{n}": pytest.approx(log_rows(trainer)[0][n], abs=1e-5) for n in names}}
+    after = trainer.evaluate()
+    assert after["eval_loss"] == pytest.approx(0.3 * after["eval_response_loss"] + after["eval_sentence_loss"])
+    assert after["eval_loss"] < before["eval_loss"]
+
+
+def test_evaluation_needs_rows(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="eval_rows that the trainer is made with"):
+        make_trainer(tokenizer, tmp_path).evaluate()
+    with pytest.raises(ValueError, match="eval_steps needs rows"):
+        make_trainer(tokenizer, tmp_path, eval_steps=1)
+
+
+def test_a_model_with_adapters_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    adapted = make_trainer(tokenizer, tmp_path / "first", method="lora").model
+    with pytest.raises(ValueError, match=r"merge_and_unload\(\), or the base model alone with method 'lora'"):
+        make_trainer(tokenizer, tmp_path / "second", model=adapted)
 
 
 # ---- Awkward data ----

@@ -30,6 +30,8 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         logging_nan_inf_filter=False,
         save_strategy="steps" if config.save_steps else "no",
         save_steps=config.save_steps or 500,
+        eval_strategy="steps" if config.eval_steps else "no",
+        eval_steps=config.eval_steps,
         report_to=config.report_to or "none",
         seed=seed,
         use_cpu=not torch.cuda.is_available(),

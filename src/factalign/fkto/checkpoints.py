@@ -18,7 +18,7 @@ from factalign.fkto.data import Row
 IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {
     "logit_chunk", "checkpoint_activations_above", "trunk_cache_gib", "reference_cache_dir", "max_bad_rows",
-    "logging_steps", "save_steps", "save_total_limit", "resume", "report_to",
+    "logging_steps", "eval_steps", "save_steps", "save_total_limit", "resume", "report_to",
 }  # fmt: skip
 """Settings that say where, how often or within which memory something is done, but not with which result."""
 

@@ -114,6 +114,9 @@ class FKTOConfig(BaseModel):
 
     # Logging and checkpoints
     logging_steps: PositiveInt = Field(1, description="optimizer steps between two log rows")
+    eval_steps: PositiveInt | None = Field(
+        None, description="optimizer steps between two evaluations of the held-out rows; None: none while training"
+    )
     save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
     save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
     resume: bool = Field(

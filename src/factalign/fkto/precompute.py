@@ -67,7 +67,11 @@ def _compute(device: torch.device) -> list[Any]:
 
 def sequences_of_run(store: RowStore, plan: Plan, config: FKTOConfig) -> dict[str, TokenSequence]:
     """All sequences of this rank's share of the run, rows and mismatched pairs, by key."""
-    steps = config.max_steps or plan.steps_per_epoch * config.epochs
+    return sequences_of_steps(store, plan, config.max_steps or plan.steps_per_epoch * config.epochs)
+
+
+def sequences_of_steps(store: RowStore, plan: Plan, steps: int) -> dict[str, TokenSequence]:
+    """The same of the first `steps` optimizer steps."""
     needed: dict[str, TokenSequence] = {}
     for epoch in range(-(-steps // plan.steps_per_epoch)):
         left = (steps - epoch * plan.steps_per_epoch) * plan.accumulation

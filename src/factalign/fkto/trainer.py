@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, set_seed
+from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from factalign.fkto.arguments import training_arguments
@@ -20,6 +20,7 @@ from factalign.fkto.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.checkpoints import Checkpoints, run_identity
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
+from factalign.fkto.held_out import HeldOut
 from factalign.fkto.models import model_hash, prepare_model
 from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
@@ -49,8 +50,9 @@ class FKTOTrainer(Trainer):
         tokenizer: Its fast tokenizer.
         rows: `Row`s, or mappings in one of the formats of `data.parse_row`.
         config: The choices.
-        output_dir: Gets checkpoints, `training_log.jsonl`, and from `save_result` the trained weights.
+        output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
+        eval_rows: Rows for `evaluate`.
         callbacks: More `TrainerCallback`s.
 
     Raises:
@@ -69,8 +71,16 @@ class FKTOTrainer(Trainer):
         output_dir: str | Path,
         *,
         seed: int = 0,
+        eval_rows: Iterable[Row] | Iterable[Mapping[str, Any]] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
+        if getattr(model, "peft_config", None):
+            raise ValueError(
+                f"{type(model).__name__} holds adapters: hand over model.merge_and_unload(), or the base model alone "
+                f"with method 'lora', which adds an adapter of its own"
+            )
+        if config.eval_steps and eval_rows is None:
+            raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
         self.config = config
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
@@ -99,19 +109,27 @@ class FKTOTrainer(Trainer):
             rank=args.process_index,
             world_size=args.world_size,
         )
+        self._held_out = (
+            None if eval_rows is None else HeldOut(parse_rows(eval_rows), encoder, self.references, config, self.plan)
+        )
+        self._referenced = False
         args.gradient_accumulation_steps = self.plan.accumulation
         self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
         self._precomputation = Precomputation(self._batches, self.references, trunk, self._states, config.packing)
         self._metrics = Metrics(config.beta, config.sentence_beta, args.device)
         self._logged_step = 0
         self._began = time.monotonic()
+        logs = {"loss": self.folder / "training_log.jsonl"}
+        if self._held_out is not None:
+            logs["eval_loss"] = self.folder / "evaluation_log.jsonl"
         super().__init__(
             model=model,
             args=args,
             train_dataset=Items(len(self.rows)),
+            eval_dataset=None if self._held_out is None else Items(0),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *callbacks],
+            callbacks=[TrainingLog(logs), Progress(), *callbacks],
         )
         self.remove_callback(PrinterCallback)
 
@@ -152,6 +170,8 @@ class FKTOTrainer(Trainer):
         model, loader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         if self._sharded:
             needed = sequences_of_run(self._store, self.plan, self.config)
+            if self._held_out is not None:
+                needed |= self._held_out.sequences
             if resume_from_checkpoint is not None and self.references.missing(needed):
                 raise ValueError(
                     f"{resume_from_checkpoint}: a sharded run can only continue with its reference cache, and "
@@ -164,6 +184,15 @@ class FKTOTrainer(Trainer):
         """Fill the reference cache, and with method `layers` the trunk states, for all sequences of the run."""
         needed = sequences_of_run(self._store, self.plan, self.config)
         self._precomputation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=self._sharded)
+        self._compute_eval_references(model)
+
+    def _compute_eval_references(self, model: nn.Module) -> None:
+        if self._held_out is None or self._referenced:
+            return
+        computation = Precomputation(self._held_out.batches, self.references, None, self._states, self.config.packing)
+        needed = self._held_out.sequences
+        computation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=self._sharded)
+        self._referenced = True
 
     # ---- The step ----
 
@@ -172,13 +201,16 @@ class FKTOTrainer(Trainer):
     ) -> tuple[list[StepBatch], None]:
         """Collect the micro-batches of a step, with z0 and the counts of the whole step over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return self._step(batches, device), None
+
+    def _step(self, batches: list[MicroBatch], device: torch.device) -> list[StepBatch]:
         sums = torch.zeros(len(batches), 6, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
             own[0] = len(batch["labels"])
             own[1] = batch["rows"]["sentence_share"].sum()
             if self.config.uses_kl:
                 own[2:] = self._mismatched(batch, device)
-        return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
+        return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum"))
 
     @torch.no_grad()
     def _mismatched(self, batch: MicroBatch, device: torch.device) -> Tensor:
@@ -216,6 +248,40 @@ class FKTOTrainer(Trainer):
         self._metrics.add(inputs, rewards, sentences, (response, sentence), self.state.global_step)
         # Gradients are averaged over ranks, the losses are normalised over them: undo the average.
         return loss * self.args.world_size
+
+    # ---- Evaluation ----
+
+    @torch.no_grad()
+    def evaluate(
+        self, eval_dataset: None = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The numbers of the training log, on `eval_rows`: losses, rewards and margins as of one step over all of them.
+
+        Training goes on as if there had been no evaluation.
+
+        Raises:
+            ValueError: There are no `eval_rows`, or a sharded policy has not begun to train.
+        """
+        if self._held_out is None or eval_dataset is not None:
+            raise ValueError("evaluate() judges the eval_rows that the trainer is made with")
+        if self._sharded and not self._referenced:
+            raise ValueError("a sharded policy can be evaluated after its training has begun")
+        self._compute_eval_references(self.model)
+        metrics = Metrics(self.config.beta, self.config.sentence_beta, self.args.device)
+        batches = self._step(self._held_out.micro_batches(), self.args.device)
+        self.model_wrapped.eval()
+        for batch in batches:
+            inputs = self._prepare_inputs(batch)
+            rewards, sentences = self._objective.rewards(self.model_wrapped, inputs["rows"])
+            metrics.add(inputs, rewards, sentences, self._objective.terms(inputs, rewards, sentences), step=1)
+        row = metrics.row(1, self._over_ranks)
+        # A schedule may use one term by turns: here both count.
+        factors = [max(turns) for turns in zip(self._objective.factors(0), self._objective.factors(1), strict=True)]
+        row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
+        found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
+        self.log(found)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
 
     # ---- Logging ----
 
@@ -268,6 +334,7 @@ class FKTOTrainer(Trainer):
             "class_weights": self._objective.weights,
             "sentence_class_weights": self._objective.sentence_weights,
             "last": rows[-1] if rows else None,
+            "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),
             "seed": self.args.seed,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
