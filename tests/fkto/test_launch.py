@@ -347,10 +347,17 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str) -> None
         row["sentence_label"] = row["sentence_spans"] = None
     changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1}
     one, two = manifest("one", rows, **changes), manifest("two", rows, **changes)
+    manifest("held_out", make_rows(7, seed=4))
+    for path in (one, two):
+        held_out = {"eval_preferences": str(path.with_name("held_out.jsonl"))}
+        path.write_text(json.dumps(json.loads(path.read_text()) | held_out))
     launch(one)
     launch(two, processes=2)
     ranks = [json.loads((m.with_suffix("") / "result.json").read_text())["ranks"] for m in (one, two)]
     assert ranks == [1, 2]
+    evaluations = [json.loads((m.with_suffix("") / "result.json").read_text())["last_evaluation"] for m in (one, two)]
+    shared = {key: value for key, value in evaluations[0].items() if key != "eval_tokens_per_second"}
+    assert {key: evaluations[1][key] for key in shared} == pytest.approx(shared, abs=1e-3)
     found, expected = weights(two), weights(one)
     assert found.keys() == expected.keys()
     for name in found:
