@@ -107,7 +107,7 @@ def _is_set(config: Any, name: str) -> bool:
 def _rows(lengths: tuple[int, ...]) -> list[TokenSequence]:
     draw = np.random.default_rng(0)
     ids = [draw.integers(3, VOCABULARY, n).astype(np.int32) for n in lengths]
-    return [TokenSequence(x, 5, np.zeros(len(x) - 5, dtype=np.int32), (0,), False) for x in ids]
+    return [TokenSequence(x, 5, np.zeros(len(x) - 5, dtype=np.int32), (0,), False, False) for x in ids]
 
 
 def _tiny_model(name: str) -> Any:

@@ -198,6 +198,15 @@ def test_arrays_and_tuples_are_lists() -> None:
     assert found == parse_row(row(sentence_spans=[(0, 7), (8, 17)], sentence_label=(True, False)), "x")
 
 
+def test_rows_in_memory_are_counted_from_one() -> None:
+    with pytest.raises(RecordError, match=r"^rows, row 2: field 'label'"):
+        parse_rows([row(), row(label=3)])
+    with pytest.raises(RecordError, match=r"^rows, row 2: must be a dict, got int"):
+        parse_rows([row(), 3])  # type: ignore[list-item]
+    first = parse_rows([row()])
+    assert first[0].name == "rows, row 1" and parse_rows(first) == first
+
+
 def test_lone_surrogates_keep_their_place() -> None:
     found = parse_rows([row(completion="A \ud800 b.", sentence_spans=[[0, 6]], sentence_label=[True])])[0]
     assert found.completion == "A \ufffd b."

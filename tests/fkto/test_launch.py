@@ -175,6 +175,17 @@ def test_a_manifest_trains_in_process(manifest: Callable[..., Path], tmp_path: P
     assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
 
 
+def test_rows_to_evaluate_come_from_a_file(manifest: Callable[..., Path], tmp_path: Path) -> None:
+    path = manifest("run", method="lora", eval_steps=1)
+    manifest("held_out", make_rows(5, seed=2))
+    assert main([str(path), "--eval-data", str(tmp_path / "held_out.jsonl")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["last_evaluation"]["step"] == 2 and result["last_evaluation"]["eval_sentence_loss"] > 0
+    content = json.loads(path.read_text()) | {"eval_preferences": str(tmp_path / "none.jsonl")}
+    path.write_text(json.dumps(content))
+    assert main([str(path)]) == 2
+
+
 def test_a_hub_model_trains_at_its_revision(
     manifest: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,10 +352,17 @@ def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str, terms: 
         row["sentence_label"] = row["sentence_spans"] = row["sentence_weight"] = None
     changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1, **terms}
     one, two = manifest("one", rows, **changes), manifest("two", rows, **changes)
+    manifest("held_out", make_rows(7, seed=4))
+    for path in (one, two):
+        held_out = {"eval_preferences": str(path.with_name("held_out.jsonl"))}
+        path.write_text(json.dumps(json.loads(path.read_text()) | held_out))
     launch(one)
     launch(two, processes=2)
     ranks = [json.loads((m.with_suffix("") / "result.json").read_text())["ranks"] for m in (one, two)]
     assert ranks == [1, 2]
+    evaluations = [json.loads((m.with_suffix("") / "result.json").read_text())["last_evaluation"] for m in (one, two)]
+    shared = {key: value for key, value in evaluations[0].items() if key != "eval_tokens_per_second"}
+    assert {key: evaluations[1][key] for key in shared} == pytest.approx(shared, abs=1e-3)
     found, expected = weights(two), weights(one)
     assert found.keys() == expected.keys()
     for name in found:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from factalign.base.records import RecordError
 from factalign.fkto.data import Row
 from factalign.fkto.spans import NO_SENTENCE, SpanEncoder, TokenSequence
+from factalign.fkto.template_check import template_warnings
 
 from .conftest import SPECIAL, TEMPLATES, make_tokenizer
 
@@ -133,6 +137,55 @@ def test_a_template_that_rewrites_the_completion_is_an_error_with_the_row(
         SpanEncoder(broken, 512).encode(Row((("user", "Hi."),), "small", True, name="row 7"))
 
 
+CHATML = TEMPLATES["chatml"]
+TURNS = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
+ASK = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+THINKS = (  # answers of the past get an empty thought, and so does the question, if thinking is off
+    TURNS + "{% if m.role == 'assistant' %}{{ '<think></think>' }}{% endif %}"
+    + "{{ m.content + '<|im_end|>\n' }}{% endfor %}" + ASK
+    + "{% if add_generation_prompt and enable_thinking is false %}{{ '<think></think>' }}{% endif %}"
+)  # fmt: skip
+ENDLESS = TURNS + "{{ m.content + '\n' }}{% endfor %}" + ASK
+DATED = "{{ 'Today is ' + (date_string if date_string is defined else strftime_now('%d %b %Y')) }}" + CHATML
+STRICT = "{% if messages[0].role == 'system' %}{{ raise_exception('No system role.') }}{% endif %}" + CHATML
+
+
+def encoder_of(template: str, **kwargs: object) -> SpanEncoder:
+    tokenizer = make_tokenizer("byte_level")
+    tokenizer.chat_template = template
+    return SpanEncoder(tokenizer, 512, kwargs)
+
+
+def test_a_template_that_refuses_a_role_names_the_row() -> None:
+    row = Row((("system", "Be."), ("user", "Hi.")), "Hello.", True, name="row 7")
+    with pytest.raises(RecordError, match=r"row 7: the chat template refuses the roles system, user.*No system role"):
+        encoder_of(STRICT).encode(row)
+
+
+@pytest.mark.parametrize(
+    ("template", "kwargs", "parts"),
+    [
+        (THINKS, {}, ["trained after", "assistant\\n<think></think>'", "asked after", "assistant'"]),
+        (THINKS, {"enable_thinking": False}, []),
+        (ENDLESS, {}, ["no token of the chat template ends the response", r"goes on with '\n'"]),
+        (DATED, {}, ["date of today", "date_string"]),
+        (DATED, {"date_string": "1 Jan 2026"}, []),
+        (DATED.replace("date_string if date_string is defined else ", ""), {"date_string": "1 Jan 2026"}, []),
+        *((template, {}, []) for name, template in TEMPLATES.items() if name != "thinking"),
+        (TEMPLATES["thinking"], {}, ["trained after", "asked after", "<think>"]),
+    ],
+)
+def test_what_a_template_does_to_training_is_told(template: str, kwargs: dict[str, object], parts: list[str]) -> None:
+    encoder, row = encoder_of(template, **kwargs), row_of(TEXTS["plain"])
+    plain = Row("Hi.", "Hello.", True)
+    found = list(template_warnings(encoder, [plain, row, row]))
+    assert len(found) == bool(parts)
+    assert all(part in found[0] for part in parts)
+    assert list(template_warnings(encoder, [plain])) == []
+    if "date_string" in kwargs:
+        assert "Today is 1 Jan 2026<" in encoder.render(row.prompt, row.completion, "").text
+
+
 def test_plain_text_rows_end_with_eos(tokenizer: PreTrainedTokenizerFast) -> None:
     sequence = SpanEncoder(tokenizer, 512).encode(Row("The sky is", " blue.", True))
     assert tokenizer.decode(sequence.ids[sequence.start :].tolist()) == " blue.<|endoftext|>"
@@ -141,6 +194,24 @@ def test_plain_text_rows_end_with_eos(tokenizer: PreTrainedTokenizerFast) -> Non
 def test_a_row_without_prompt_scores_from_its_second_token(tokenizer: PreTrainedTokenizerFast) -> None:
     sequence = SpanEncoder(tokenizer, 512).encode(Row("", "The capital.", True, ((0, 12),), (True,)))
     assert sequence.start == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_plain_text_begins_as_the_tokenizer_begins_it(family: str) -> None:
+    tokenizer = make_tokenizer(family, "llama3")
+    bos = tokenizer.convert_tokens_to_ids("<s>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", bos)])
+    encoder = SpanEncoder(tokenizer, 512)
+    row = Row("The capital is", " Vienna.", True, ((0, 8),), (True,))
+    sequence = encoder.encode(row)
+    assert sequence.ids.tolist() == tokenizer("The capital is Vienna.<|endoftext|>").input_ids
+    assert sequence.ids[0] == bos
+    assert "Vienna" in decode(tokenizer, sequence, 0) and "capital" not in decode(tokenizer, sequence, 0)
+    assert encoder.encode(replace(row, prompt="<s>The capital is")).ids.tolist().count(bos) == 1
+    assert encoder.encode(row, "Which town is").ids.tolist().count(bos) == 1
+    assert encoder.encode(replace(row, prompt="")).start == 1
+    assert bos not in encoder.encode(row_of(TEXTS["plain"])).ids
+    assert bos not in SpanEncoder(make_tokenizer(family), 512).encode(row).ids
 
 
 def test_slow_tokenizers_are_refused() -> None:

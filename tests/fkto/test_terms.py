@@ -278,7 +278,7 @@ def test_a_moving_average_continues_from_its_checkpoint(tokenizer: PreTrainedTok
 
 def test_a_checkpoint_without_the_average_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     make_trainer(tokenizer, tmp_path, save_steps=1).train()
-    with pytest.raises(ValueError, match="step 2 holds no moving average of z0"):
+    with pytest.raises(ValueError, match="z0_momentum"):
         make_trainer(tokenizer, tmp_path, save_steps=1, epochs=2, z0_momentum=0.9).train()
 
 

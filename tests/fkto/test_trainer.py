@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
+from factalign.base.records import RecordError
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
 from factalign.fkto.trunk import StateStore
 from factalign.policies import load_policy, make_handle
 
-from .conftest import make_model, make_rows
+from .conftest import make_model, make_rows, make_tokenizer
 
 PLAIN: dict[str, Any] = {
     "dtype": "float32",
@@ -39,11 +41,14 @@ def make_trainer(
     rows: list[dict[str, Any]] | None = None,
     seed: int = 0,
     model: Any = None,
+    eval_rows: Any = None,
     **changes: Any,
 ) -> FKTOTrainer:
     config = FKTOConfig(**{**PLAIN, **changes})
     model = make_model(len(tokenizer)) if model is None else model
-    return FKTOTrainer(model, tokenizer, make_rows() if rows is None else rows, config, folder, seed=seed)
+    return FKTOTrainer(
+        model, tokenizer, make_rows() if rows is None else rows, config, folder, seed=seed, eval_rows=eval_rows
+    )
 
 
 def trained(trainer: FKTOTrainer) -> dict[str, Tensor]:
@@ -271,6 +276,16 @@ def test_trunk_states_on_disk_are_those_in_memory(
     assert_same(*results)
 
 
+def test_max_steps_wins_over_epochs(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """12 rows make 2 steps an epoch; the steps beyond the one epoch have pairs and references of their own."""
+    more = trained(make_trainer(tokenizer, tmp_path / "more", max_steps=5))
+    assert_same(more, trained(make_trainer(tokenizer, tmp_path / "epochs", max_steps=5, epochs=3)), atol=0)
+    assert len((tmp_path / "more" / "training_log.jsonl").read_text().splitlines()) == 5
+    fewer = make_trainer(tokenizer, tmp_path / "fewer", max_steps=1, epochs=3)
+    fewer.train()
+    assert fewer.state.global_step == 1
+
+
 # ---- Step 0, references, cache ----
 
 
@@ -316,9 +331,94 @@ def test_the_reference_cache_hits_when_only_the_output_folder_changes(
     assert more.references.hits >= 12 and more.references.computed > 0
 
 
+def test_references_are_computed_anew_for_another_function(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """The same weights are another function with another `rope_theta`, attention or precision of float32."""
+
+    def run(name: str, precision: str = "highest", **changes: Any) -> FKTOTrainer:
+        model = make_model(len(tokenizer))
+        for key, value in changes.items():
+            setattr(model.config, key, value)
+        if "rope_parameters" in changes:
+            model = type(model)(model.config)
+            model.load_state_dict(make_model(len(tokenizer)).state_dict())
+        torch.set_float32_matmul_precision(precision)
+        folder = tmp_path / name
+        trainer = make_trainer(
+            tokenizer, folder, model=model, packing=False, max_steps=1, reference_cache_dir=str(tmp_path / "cache")
+        )
+        trainer.train()
+        torch.set_float32_matmul_precision("highest")
+        assert log_rows(trainer)[0]["abs_reward_at_start"] < 1e-4
+        return trainer
+
+    assert run("first").references.computed > 0
+    assert run("renamed", _name_or_path="elsewhere", transformers_version="0").references.computed == 0
+    rotated = run("rope", rope_parameters={"rope_type": "default", "rope_theta": 100.0})
+    assert rotated.references.hits == 0 and rotated.references.computed > 0
+    assert run("attention", _attn_implementation="eager").references.hits == 0
+    assert run("precision", precision="medium").references.hits == 0
+
+
 def test_the_automatic_cache_lies_beside_the_output_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     make_trainer(tokenizer, tmp_path / "out", reference_cache_dir="auto", max_steps=1).train()
     assert list((tmp_path / "reference_cache").glob("*/*.safetensors"))
+
+
+# ---- Evaluation ----
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "layers"])
+def test_evaluation_does_not_disturb_training(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str) -> None:
+    changes = {
+        "method": method, "train_layers": 1, "epochs": 2, "lora_dropout": 0.1 if method == "lora" else 0.0,
+    }  # fmt: skip
+    alone = make_trainer(tokenizer, tmp_path / "alone", **changes)
+    expected = trained(alone)
+    judged = make_trainer(tokenizer, tmp_path / "judged", eval_rows=make_rows(7, seed=4), eval_steps=1, **changes)
+    assert judged.evaluate()["eval_response_loss"] == pytest.approx(0.5, abs=1e-5)  # r is 0, so is z0
+    assert_same(trained(judged), expected, atol=0)
+    for row, other in zip(log_rows(judged), log_rows(alone), strict=True):
+        assert {**row, "tokens_per_second": 0} == {**other, "tokens_per_second": 0}
+    lines = (tmp_path / "judged" / "evaluation_log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1, 2, 3, 4]
+    last = json.loads(lines[-1])
+    again = judged.evaluate()
+    assert {k: v for k, v in again.items() if k != "eval_tokens_per_second"}.items() <= last.items()
+    assert judged.save_result()["last_evaluation"]["eval_loss"] == again["eval_loss"]
+
+
+def test_evaluation_on_the_rows_of_a_step_gives_its_numbers(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """With the same pairs, those of the first epoch, and a learning rate that changes next to nothing."""
+    rows = make_rows(6)
+    trainer = make_trainer(tokenizer, tmp_path, rows, eval_rows=rows, schedule="alternating", epochs=2)
+    names = (
+        "response_loss",
+        "sentence_loss",
+        "z0",
+        "z0_sentence",
+        "margin",
+        "sentence_margin",
+        "sentence_num_desirable",
+    )
+    before = trainer.evaluate()
+    trainer.train()
+    assert before == {**before, **{f"eval_{n}": pytest.approx(log_rows(trainer)[0][n], abs=1e-5) for n in names}}
+    after = trainer.evaluate()
+    assert after["eval_loss"] == pytest.approx(0.3 * after["eval_response_loss"] + after["eval_sentence_loss"])
+    assert after["eval_loss"] < before["eval_loss"]
+
+
+def test_evaluation_needs_rows(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="eval_rows that the trainer is made with"):
+        make_trainer(tokenizer, tmp_path).evaluate()
+    with pytest.raises(ValueError, match="eval_steps needs rows"):
+        make_trainer(tokenizer, tmp_path, eval_steps=1)
+
+
+def test_a_model_with_adapters_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    adapted = make_trainer(tokenizer, tmp_path / "first", method="lora").model
+    with pytest.raises(ValueError, match=r"merge_and_unload\(\), or the base model alone with method 'lora'"):
+        make_trainer(tokenizer, tmp_path / "second", model=adapted)
 
 
 # ---- Awkward data ----
@@ -401,9 +501,44 @@ def test_too_long_prompts_are_left_out_and_counted(
     with caplog.at_level(logging.WARNING):
         trainer = make_trainer(tokenizer, tmp_path, rows, max_length=150)
     assert trainer.counts["rows"] == 3 and trainer.counts["rows_left_out"] == 1
-    assert "row 1" in caplog.text
+    assert "row 2:" in caplog.text
     with pytest.raises(ValueError, match="none of the 4 rows"):
         make_trainer(tokenizer, tmp_path, rows, max_length=3)
+
+
+def test_a_few_bad_rows_are_left_out(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A template that changes one text, and a sentence of one byte of a character; more than a share are refused."""
+    template = "{% if 'shout' in m.content %}{{ m.content | upper }}{% else %}{{ m.content }}{% endif %}"
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}" + template + "<|im_end|>{% endfor %}"
+    rows = make_rows(20)
+    rows[4]["completion"] = "We shout."
+    rows[4]["sentence_spans"] = rows[4]["sentence_label"] = None
+    rows[6] |= {"completion": "The mountain.", "sentence_spans": [[0, 5], [5, 6], [6, 13]], "sentence_label": [1, 0, 1]}
+    with caplog.at_level(logging.WARNING):
+        trainer = make_trainer(tokenizer, tmp_path, rows, max_bad_rows=0.1)
+    assert trainer.counts["rows"] == 19
+    assert trainer.counts["rows_unusable"] == trainer.counts["rows_left_out"] == 1
+    assert trainer.counts["sentences_without_tokens"] == 1 and trainer.counts["sentences_cut_off"] == 0
+    assert trainer._store.sequences[5].sentences == (0, 2)
+    assert "changes the completion's text" in caplog.text and "'o' no token of its own" in caplog.text
+    trainer.train()
+    result = trainer.save_result()
+    assert (result["rows_unusable"], result["sentences_without_tokens"]) == (1, 1)
+    with pytest.raises(RecordError, match=r"changes the completion's text.*2 of 20 rows .*max_bad_rows"):
+        make_trainer(tokenizer, tmp_path, rows, max_bad_rows=0.05)
+
+
+def test_templates_are_judged_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = make_tokenizer("byte_level", "thinking")
+    with caplog.at_level(logging.WARNING):
+        make_trainer(tokenizer, tmp_path)
+    assert caplog.text.count("the chat template has the model trained after") == 1
+    tokenizer.chat_template = "{{ topic }}" + str(tokenizer.chat_template)
+    trainer = make_trainer(tokenizer, tmp_path, chat_template_kwargs={"topic": "Austria"})
+    assert tokenizer.decode(trainer._store.sequences[0].ids).startswith("Austria<")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -471,6 +606,77 @@ def test_an_incomplete_checkpoint_is_passed_over(
     expected = trained(make_trainer(tokenizer, tmp_path / "whole", **changes))
     assert_same(trained(resumed), expected, atol=0)
     assert resumed._initial_global_step == (2 if complete else 0)
+
+
+def killed(tokenizer: PreTrainedTokenizerFast, folder: Path, **changes: Any) -> dict[str, Any]:
+    """A run that ended after its second checkpoint; returns its settings."""
+    changes = {"save_steps": 1, "epochs": 2, "save_total_limit": None, **changes}
+    broken = make_trainer(tokenizer, folder, **changes)
+    broken.add_callback(_StopAt(3))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    return changes
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"rows": make_rows(seed=5)}, "other rows"),
+        ({"model": 1}, "other model"),
+        ({"beta": 0.2}, r"config\.beta: 0\.1 there, 0\.2 here"),
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"micro_batch_size": 2}, r"config\.micro_batch_size: 3 there, 2 here"),
+    ],
+    ids=["rows", "model", "beta", "seed", "batches"],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, other: dict[str, Any], message: str
+) -> None:
+    changes = {**killed(tokenizer, tmp_path / "run"), **other}
+    if "model" in changes:
+        changes["model"] = make_model(len(tokenizer), seed=changes["model"])
+    with pytest.raises(ValueError, match=rf"checkpoint-2 .*another run \({message}\); .*output_dir.*resume: false"):
+        make_trainer(tokenizer, tmp_path / "run", **changes).train()
+    elsewhere = make_trainer(tokenizer, tmp_path / "elsewhere", **changes)
+    with pytest.raises(ValueError, match=message):
+        elsewhere.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    anew = make_trainer(tokenizer, tmp_path / "run", **{**changes, "resume": False})
+    anew.train()
+    assert (anew._initial_global_step, anew.state.global_step) == (0, 4)
+
+
+def test_settings_that_decide_nothing_may_change(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    changes = killed(tokenizer, tmp_path / "run")
+    changes |= {"logging_steps": 2, "save_total_limit": 1, "logit_chunk": 7}
+    resumed = make_trainer(tokenizer, tmp_path / "run", **changes)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed._initial_global_step == 2
+    with pytest.raises(ValueError, match="holds no complete checkpoint"):
+        make_trainer(tokenizer, tmp_path / "none", **changes).train(resume_from_checkpoint=True)
+
+
+def test_a_checkpoint_without_identity_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    changes = killed(tokenizer, tmp_path / "run")
+    for path in (tmp_path / "run").glob("checkpoint-*/run_identity.json"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"no readable run_identity\.json"):
+        make_trainer(tokenizer, tmp_path / "run", **changes).train()
+
+
+def test_only_own_checkpoints_are_dropped(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """While training, where save_total_limit is 1, and at the end."""
+    killed(tokenizer, tmp_path)
+    (tmp_path / "checkpoint-best").mkdir()
+    trainer = make_trainer(tokenizer, tmp_path, epochs=3, save_steps=3, beta=0.2, resume=False)
+    trainer.train()
+
+    def left() -> set[str]:
+        return {path.name for path in tmp_path.glob("checkpoint-*")}
+
+    foreign = {"checkpoint-1", "checkpoint-2", "checkpoint-best"}
+    assert left() == {*foreign, "checkpoint-6"}
+    trainer.save_result()
+    assert left() == foreign
 
 
 def test_same_seed_same_result(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -30,11 +30,13 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "manifest",
         nargs="?",
-        help="JSON file with policy {model, adapters, revision}, preferences, output_dir, config, seed",
+        help="JSON file with policy {model, adapters, revision}, preferences, output_dir, config, seed, "
+        "eval_preferences",
     )
     result.add_argument("--model", help="folder or hub name of the policy, instead of a manifest")
     result.add_argument("--adapter", action="append", default=[], help="adapter to merge first; may be repeated")
     result.add_argument("--data", help="JSON-lines file of preference rows")
+    result.add_argument("--eval-data", help="JSON-lines file of rows to evaluate at the end and every eval_steps")
     result.add_argument("--output-dir", help="folder for the trained weights, log and checkpoints")
     result.add_argument("--seed", type=int, help="default 0")
     result.add_argument(
@@ -60,7 +62,12 @@ def manifest_from(arguments: Sequence[str] | None = None) -> Manifest:
     fields = read_fields(options.manifest) if options.manifest else {}
     if options.model:
         fields["policy"] = {"model": options.model, "adapters": options.adapter}
-    flags = {"preferences": options.data, "output_dir": options.output_dir, "seed": options.seed}
+    flags = {
+        "preferences": options.data,
+        "eval_preferences": options.eval_data,
+        "output_dir": options.output_dir,
+        "seed": options.seed,
+    }
     fields |= {key: value for key, value in flags.items() if value is not None}
     if missing := sorted({"policy", "preferences", "output_dir"} - fields.keys()):
         raise ValueError(f"missing: {', '.join(missing)} (give a manifest, or --model, --data and --output-dir)")
@@ -93,9 +100,12 @@ def run(manifest: Manifest) -> dict[str, Any]:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     config = manifest.config
     rows = read_rows(manifest.preferences)
+    eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)
     model, tokenizer = load_policy(manifest.policy, config.dtype, load_in_4bit=config.load_in_4bit)
-    trainer = FKTOTrainer(model, tokenizer, rows, config, manifest.output_dir, seed=manifest.seed)
+    trainer = FKTOTrainer(model, tokenizer, rows, config, manifest.output_dir, seed=manifest.seed, eval_rows=eval_rows)
     trainer.train()
+    if eval_rows is not None:
+        trainer.evaluate()
     return trainer.save_result()
 
 

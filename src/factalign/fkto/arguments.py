@@ -11,7 +11,10 @@ from factalign.fkto.config import FKTOConfig
 
 
 def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> TrainingArguments:
-    """What `transformers.Trainer` is told; the accumulation of gradients follows from the plan later."""
+    """What `transformers.Trainer` is told; the accumulation of gradients follows from the plan later.
+
+    Old checkpoints are dropped by `checkpoints`, because transformers would drop those of other runs as well.
+    """
     return TrainingArguments(
         output_dir=str(output_dir),
         per_device_train_batch_size=config.micro_batch_size,
@@ -27,7 +30,8 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         logging_nan_inf_filter=False,
         save_strategy="steps" if config.save_steps else "no",
         save_steps=config.save_steps or 500,
-        save_total_limit=config.save_total_limit,
+        eval_strategy="steps" if config.eval_steps else "no",
+        eval_steps=config.eval_steps,
         report_to=config.report_to or "none",
         seed=seed,
         use_cpu=not torch.cuda.is_available(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -91,7 +91,9 @@ class FKTOConfig(BaseModel):
     batch_size: PositiveInt = Field(16, description="rows of one optimizer step, over all ranks")
     micro_batch_size: PositiveInt = Field(4, description="rows of one forward and backward pass on one rank")
     epochs: PositiveInt = Field(1, description="passes over the rows, each with new mismatched pairs")
-    max_steps: PositiveInt | None = Field(None, description="stop after this many optimizer steps")
+    max_steps: PositiveInt | None = Field(
+        None, description="optimizer steps to take, over as many epochs as that needs; None: `epochs` decides"
+    )
     warmup_ratio: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     scheduler: str = Field("linear", description="learning-rate schedule, a name that transformers knows")
     optimizer: str = Field("adamw_torch_fused", description="optimizer, a name that transformers knows")
@@ -100,6 +102,18 @@ class FKTOConfig(BaseModel):
 
     # Sequences and compute
     max_length: PositiveInt = Field(2048, description="tokens of prompt and completion; the rest is cut off")
+    max_bad_rows: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of rows that may be left out, or lose a sentence, because the chat template or the "
+        "tokenizer does not keep their text; more of them stop the run",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description='what the chat template gets besides the messages, such as {"enable_thinking": false}; '
+        "date_string pins the date that some templates write, which otherwise changes the text every day",
+    )
     packing: bool = Field(True, description="concatenate a micro-batch instead of padding it")
     dtype: Literal["bfloat16", "float32"] = Field(
         "bfloat16", description="compute type; trained weights and log-probabilities are float32 either way"
@@ -130,9 +144,16 @@ class FKTOConfig(BaseModel):
 
     # Logging and checkpoints
     logging_steps: PositiveInt = Field(1, description="optimizer steps between two log rows")
+    eval_steps: PositiveInt | None = Field(
+        None, description="optimizer steps between two evaluations of the held-out rows; None: none while training"
+    )
     save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
     save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
-    resume: bool = Field(True, description="continue from the newest checkpoint in the output folder, if there is one")
+    resume: bool = Field(
+        True,
+        description="continue from this run's newest checkpoint in the output folder, and refuse to start if it holds "
+        "those of other runs only; false: start anew",
+    )
     report_to: list[str] = Field(default_factory=list, description="trackers, as in transformers (tensorboard, wandb)")
 
     @model_validator(mode="after")

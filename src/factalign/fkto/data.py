@@ -20,7 +20,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from factalign.base.records import Record, RecordError, json_objects, read_messages
+from factalign.base.records import Record, RecordError, json_objects, read_messages, rows_of
 from factalign.base.text import well_formed
 
 Prompt = str | tuple[tuple[str, str], ...]
@@ -73,9 +73,16 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def parse_rows(raws: Iterable[Row | Mapping[str, Any]]) -> list[Row]:
-    """Check rows that are in memory already (a list of dicts, a `datasets.Dataset`)."""
-    return [raw if isinstance(raw, Row) else parse_row(raw, f"row {i}") for i, raw in enumerate(raws)]
+def parse_rows(raws: Iterable[Row] | Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Check rows that are in memory already (a list of dicts, a `datasets.Dataset`).
+
+    Raises:
+        RecordError: One is wrong; the message has its number, from 1, and its field.
+    """
+    given: list[Any] = list(raws)
+    if all(isinstance(raw, Row) for raw in given):
+        return given
+    return [parse_row(record, record.where) for record in rows_of(given, "rows")]
 
 
 def parse_row(raw: Any, where: str) -> Row:

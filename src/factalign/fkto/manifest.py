@@ -24,6 +24,7 @@ class Manifest(BaseModel):
         output_dir: Gets checkpoints, the log, and the trained weights.
         config: The choices.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
+        eval_preferences: JSON-lines file of rows to judge while those of `preferences` are trained on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class Manifest(BaseModel):
     output_dir: Path
     config: FKTOConfig = Field(default_factory=FKTOConfig)
     seed: int = Field(0, ge=0, lt=2**32)
+    eval_preferences: Path | None = None
 
     @field_validator("policy")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -25,18 +26,30 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
-def parameters_hash(model: nn.Module) -> str:
-    """SHA-256 over names, types and bytes of all parameters: two models with it in common are the same function.
+ORIGINS = {"_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "dtype", "torch_dtype"}
+"""Keys of a model's configuration that say where it came from; types are those of the parameters."""
+
+
+def model_hash(model: PreTrainedModel) -> str:
+    """SHA-256 over the configuration and the names, types and bytes of all parameters.
+
+    Two models with it in common are the same function: the parameters alone do not know `rope_theta` and the like.
 
     `policies.model_fingerprint` speaks of a folder's files instead: a merged adapter or another compute type is another
     function, and has no folder.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(json.dumps(_without_origins(model.config.to_dict()), sort_keys=True, default=str).encode())
     for name, parameter in sorted(model.named_parameters()):
         data = parameter.detach().contiguous().cpu()
         digest.update(f"{name} {data.dtype} {tuple(data.shape)}".encode())
         digest.update(data.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _without_origins(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        return {str(key): _without_origins(value) for key, value in config.items() if key not in ORIGINS}
+    return config
 
 
 def cast_model(model: PreTrainedModel, config: FKTOConfig) -> None:

@@ -42,20 +42,10 @@ class MovingReferencePoint(TrainerCallback, ExportableState):
         return (self._average / (1 - m ** self._steps.clamp(min=1).double())).clamp(min=0)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Begin anew, or as the checkpoint says.
-
-        Raises:
-            ValueError: The checkpoint was written without a moving average.
-        """
+        """Begin anew, or as the checkpoint says (one of this run: `checkpoints`)."""
         if state.global_step == 0:
             return self._restore([0.0, 0.0], [0, 0])
-        saved = dict(state.stateful_callbacks or {}).get(type(self).__name__)
-        if saved is None:
-            raise ValueError(
-                f"the checkpoint of step {state.global_step} holds no moving average of z0: it was written with "
-                f"z0_momentum 0; use that, or begin anew with resume: false"
-            )
-        return self._restore(**saved["attributes"])
+        return self._restore(**state.stateful_callbacks[type(self).__name__]["attributes"])
 
     def state(self) -> dict[str, Any]:
         """What is saved; numbers survive JSON bit by bit."""

@@ -61,16 +61,18 @@ class Objective:
         tokens = batch["nll_weights"][batch["rows"]["of_row"]]
         return torch.stack([batch["label_weights"].sum(), batch["rows"]["sentence_counts"].sum(), tokens.sum()])
 
-    def step(self, batches: Sequence[MicroBatch], sums: Tensor) -> list[StepBatch]:
+    def step(self, batches: Sequence[MicroBatch], sums: Tensor, *, evaluating: bool = False) -> list[StepBatch]:
         """The micro-batches of a step with its counts and its z0.
 
         Args:
             batches: This rank's micro-batches.
             sums: `[batches, 7]`, over all ranks, of each micro-batch: `counts` and `mismatched`.
+            evaluating: The step is none of training: its z0 is its own, and no moving average takes notice.
         """
         total = sums.sum(0)
         num_labels, num_sentences, num_nll = torch.where(total[:3] > 0, total[:3], 1).float()
-        moving = None if self.moving_z0 is None else self.moving_z0.update(total[3::2], total[4::2]).float()
+        average = None if evaluating else self.moving_z0
+        moving = None if average is None else average.update(total[3::2], total[4::2]).float()
         result: list[StepBatch] = []
         for batch, own in zip(batches, sums, strict=True):
             kl = (total if self._config.kl_scope == "step" else own)[3:].float()

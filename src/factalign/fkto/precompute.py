@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -30,19 +30,21 @@ REFERENCE_TOKENS = 4096
 FLUSH_SEQUENCES = 512
 
 
-def open_cache(config: FKTOConfig, output_dir: Path, weights: str, device: str) -> ReferenceCache:
+def open_cache(
+    config: FKTOConfig, output_dir: Path, model: str, attention: str, device: torch.device
+) -> ReferenceCache:
     """The reference cache that the configuration asks for.
 
     Args:
         config: Says where it is, and decides log-probabilities together with the rest.
         output_dir: The run's folder; an automatic cache lies beside it.
-        weights: `models.parameters_hash` of the policy as it was handed over.
-        device: The kind of device, "cpu" or "cuda".
+        model: `models.model_hash` of the policy as it was handed over.
+        attention: The name of its attention, as it is trained.
+        device: Where it runs.
     """
     space = content_hash(
-        weights, config.dtype, config.method, config.packing, config.load_in_4bit,
-        config.train_layers if config.method == "layers" else None, device,
-        torch.__version__, transformers.__version__,
+        model, config.dtype, config.method, config.packing, config.load_in_4bit,
+        config.train_layers if config.method == "layers" else None, attention, *_compute(device),
     )[:32]  # fmt: skip
     if config.reference_cache_dir is None:
         return ReferenceCache(None, space)
@@ -52,10 +54,24 @@ def open_cache(config: FKTOConfig, output_dir: Path, weights: str, device: str) 
     )
 
 
+def _compute(device: torch.device) -> list[Any]:
+    """What decides how the same arithmetic is rounded: the device, its number formats, the libraries."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    matmul = torch.backends.cuda.matmul
+    return [
+        device.type, name, torch.get_float32_matmul_precision(), torch.backends.mkldnn.enabled,
+        str(matmul.allow_bf16_reduced_precision_reduction), str(matmul.allow_fp16_reduced_precision_reduction),
+        torch.__version__, transformers.__version__,
+    ]  # fmt: skip
+
+
 def sequences_of_run(store: RowStore, plan: Plan, config: FKTOConfig) -> dict[str, TokenSequence]:
     """All sequences of this rank's share of the run, rows and mismatched pairs, by key."""
-    steps = plan.steps_per_epoch * config.epochs
-    steps = min(steps, config.max_steps or steps)
+    return sequences_of_steps(store, plan, config.max_steps or plan.steps_per_epoch * config.epochs)
+
+
+def sequences_of_steps(store: RowStore, plan: Plan, steps: int) -> dict[str, TokenSequence]:
+    """The same of the first `steps` optimizer steps."""
     needed: dict[str, TokenSequence] = {}
     for epoch in range(-(-steps // plan.steps_per_epoch)):
         left = (steps - epoch * plan.steps_per_epoch) * plan.accumulation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,24 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class TrainingLog(TrainerCallback):
-    """Appends log rows to `training_log.jsonl`; a resumed run drops the rows after its checkpoint first.
+    """Appends log rows to files such as `training_log.jsonl`; a resumed run drops the rows after its checkpoint first.
 
     Args:
-        path: The file.
+        files: Where the rows go that have a key: "loss", "eval_loss".
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self.files = files
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Keep the rows up to the step that training continues from."""
         if not state.is_world_process_zero:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        for path in self.files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def on_log(
         self,
@@ -40,9 +42,11 @@ class TrainingLog(TrainerCallback):
         **_: Any,
     ) -> None:
         """Write one row."""
-        if state.is_world_process_zero and logs and "loss" in logs:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+        for key, path in self.files.items():
+            if state.is_world_process_zero and logs and key in logs:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
 class Progress(TrainerCallback):

@@ -1,7 +1,7 @@
 """Reference log-probabilities, computed once and kept on disk by what they depend on.
 
 The reference is the policy before its first step, so the same forward pass in the same layout gives both, and r is 0
-when training begins. An entry is found by the weights, the compute type and layout (together: the space), and the
+when training begins. An entry is found by the model, compute type, layout and device (together: the space), and the
 sequence itself; paths play no part.
 """
 

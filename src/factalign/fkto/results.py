@@ -1,29 +1,20 @@
-"""The files of a run: which checkpoint to continue from, and what is left in the folder at the end."""
+"""What a run leaves in its output folder at the end."""
 
 from __future__ import annotations
 
 import json
 import resource
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers.trainer import TRAINER_STATE_NAME
 
 from factalign.fkto.models import save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-
-def newest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint: the state is what a checkpoint gets last, a killed run may not get there."""
-    complete = (path.parent for path in folder.glob(f"checkpoint-*/{TRAINER_STATE_NAME}"))
-    steps = {int(number): path for path in complete if (number := path.name.removeprefix("checkpoint-")).isdigit()}
-    return str(steps[max(steps)]) if steps else None
 
 
 def resources(began: float) -> dict[str, float | None]:
@@ -44,7 +35,7 @@ def write_result(
     tokenizer: PreTrainedTokenizerFast,
     state: dict[str, Tensor] | None,
 ) -> None:
-    """Write the weights and `result.json`, and drop checkpoints.
+    """Write the weights and `result.json`.
 
     Args:
         folder: The output folder.
@@ -58,6 +49,4 @@ def write_result(
         model.save_pretrained(folder / kind, state_dict=state)
     else:
         save_model(model, tokenizer, folder / kind, state or model.state_dict())
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+from factalign.base.records import RecordError
 from factalign.fkto.data import Row
 from factalign.fkto.plan import Item
 from factalign.fkto.spans import SpanEncoder, TokenSequence
 
 logger = logging.getLogger(__name__)
 
+NAMED = 3
+"""How many rows a log names, of those that have the same trouble."""
+
 
 class RowStore:
     """Encodes all rows at once, and mismatched pairs when they are asked for.
 
     Args:
-        rows: The data; rows that `max_length` leaves no completion, or that have no label left, are left out.
+        rows: The data; rows that `max_length` leaves no completion, that have no label left or that cannot be encoded
+            are left out.
         encoder: Turns them into tokens.
+        max_bad: The share of rows that may be impossible to encode, themselves or one of their sentences.
 
     Attributes:
         rows: `[n]`, the rows that are kept; indices elsewhere point here.
@@ -26,13 +32,34 @@ class RowStore:
 
     Raises:
         ValueError: No row is left.
-        RecordError: A row cannot be encoded.
+        RecordError: More rows than `max_bad` cannot be encoded; the message is that of the first.
     """
 
-    def __init__(self, rows: Sequence[Row], encoder: SpanEncoder) -> None:
+    def __init__(self, rows: Sequence[Row], encoder: SpanEncoder, max_bad: float = 0.0) -> None:
         self._encoder = encoder
         self._pairs: dict[tuple[int, int], TokenSequence] = {}
-        encoded = [(row, encoder.encode(row)) for row in rows]
+        encoded, unusable, problems = [], 0, []
+        for row in rows:
+            try:
+                sequence = encoder.encode(row)
+            except RecordError as error:
+                unusable += 1
+                problems.append(str(error))
+                continue
+            encoded.append((row, sequence))
+            if sequence.tokenless:
+                begin, end = row.spans[sequence.tokenless[0]]
+                problems.append(
+                    f"{row.name}, sentence {sequence.tokenless[0]}: the tokenizer gives "
+                    f"{row.completion[begin:end]!r:.80} no token of its own"
+                )
+        if len(problems) > max_bad * len(rows):
+            raise RecordError(
+                f"{problems[0]} ({len(problems)} of {len(rows)} rows cannot be trained on as they are; max_bad_rows "
+                f"allows a share of {max_bad})"
+            )
+        for problem in problems[:NAMED]:
+            logger.warning("%s; left out (%d such rows)", problem, len(problems))
         kept = [(row, s) for row, s in encoded if s.num_scored and (row.label is not None or s.sentences)]
         for row, s in encoded:
             if not s.num_scored:
@@ -44,10 +71,12 @@ class RowStore:
         self.counts = {
             "rows": len(kept),
             "rows_left_out": len(rows) - len(kept),
+            "rows_unusable": unusable,
             "rows_truncated": sum(s.truncated for s in self.sequences),
             "response_labels": sum(row.label is not None for row in self.rows),
             "sentences": sum(len(s.sentences) for s in self.sequences),
-            "sentences_cut_off": sum(len(r.spans) - len(s.sentences) for r, s in kept),
+            "sentences_cut_off": sum(len(r.spans) - len(s.sentences) - len(s.tokenless) for r, s in kept),
+            "sentences_without_tokens": sum(len(s.tokenless) for _, s in encoded),
             "tokens": sum(len(s) for s in self.sequences),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,27 +12,32 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, set_seed
+from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from factalign.fkto.arguments import training_arguments
 from factalign.fkto.batches import Batches, MicroBatch, StepBatch
+from factalign.fkto.checkpoints import Checkpoints, run_identity
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.models import cast_model, parameters_hash, prepare_model
+from factalign.fkto.held_out import HeldOut
+from factalign.fkto.models import cast_model, model_hash, prepare_model
 from factalign.fkto.monitor import Metrics
 from factalign.fkto.objective import Objective
 from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run
 from factalign.fkto.progress import Progress, TrainingLog
-from factalign.fkto.results import newest_checkpoint, resources, write_result
+from factalign.fkto.results import resources, write_result
 from factalign.fkto.row_store import RowStore
 from factalign.fkto.selfcheck import SelfCheck, check_start
 from factalign.fkto.spans import SpanEncoder
+from factalign.fkto.template_check import template_warnings
 from factalign.fkto.trunk import StateStore
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
 
 
 class FKTOTrainer(Trainer):
@@ -45,8 +51,9 @@ class FKTOTrainer(Trainer):
         tokenizer: Its fast tokenizer.
         rows: `Row`s, or mappings in one of the formats of `data.parse_row`.
         config: The choices.
-        output_dir: Gets checkpoints, `training_log.jsonl`, and from `save_result` the trained weights.
+        output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
+        eval_rows: Rows for `evaluate`.
         callbacks: More `TrainerCallback`s.
 
     Raises:
@@ -60,25 +67,39 @@ class FKTOTrainer(Trainer):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
-        rows: Iterable[Row | Mapping[str, Any]],
+        rows: Iterable[Row] | Iterable[Mapping[str, Any]],
         config: FKTOConfig,
         output_dir: str | Path,
         *,
         seed: int = 0,
+        eval_rows: Iterable[Row] | Iterable[Mapping[str, Any]] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
+        if getattr(model, "peft_config", None):
+            raise ValueError(
+                f"{type(model).__name__} holds adapters: hand over model.merge_and_unload(), or the base model alone "
+                f"with method 'lora', which adds an adapter of its own"
+            )
+        if config.eval_steps and eval_rows is None:
+            raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
         self.folder = Path(output_dir)
-        self._store = RowStore(parse_rows(rows), SpanEncoder(tokenizer, config.max_length))
+        encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
+        self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
         self.rows, self.counts = self._store.rows, self._store.counts
+        for warning in template_warnings(encoder, self.rows):
+            logger.warning(warning)
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        weights_hash = "" if config.reference_cache_dir is None else parameters_hash(model)
+        handed_over = model_hash(model)
         cast_model(model, config)
         check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config)
         self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
-        self.references = open_cache(config, self.folder, weights_hash, args.device.type)
+        self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
+        self._checkpoints = Checkpoints(
+            self.folder, run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size)
+        )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
         )
@@ -91,20 +112,28 @@ class FKTOTrainer(Trainer):
             rank=args.process_index,
             world_size=args.world_size,
         )
+        self._held_out = (
+            None if eval_rows is None else HeldOut(parse_rows(eval_rows), encoder, self.references, config, self.plan)
+        )
+        self._referenced = False
         args.gradient_accumulation_steps = self.plan.accumulation
         self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
         self._precomputation = Precomputation(self._batches, self.references, trunk, self._states, config.packing)
         self._metrics = Metrics(config.beta, config.sentence_beta, args.device)
         self._logged_step = 0
         self._began = time.monotonic()
+        logs = {"loss": self.folder / "training_log.jsonl"}
+        if self._held_out is not None:
+            logs["eval_loss"] = self.folder / "evaluation_log.jsonl"
         moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
         super().__init__(
             model=model,
             args=args,
             train_dataset=Items(len(self.rows)),
+            eval_dataset=None if self._held_out is None else Items(0),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(self.folder / "training_log.jsonl"), Progress(), *moving, *callbacks],
+            callbacks=[TrainingLog(logs), Progress(), *moving, *callbacks],
         )
         self.remove_callback(PrinterCallback)
 
@@ -115,9 +144,19 @@ class FKTOTrainer(Trainer):
     # ---- Reference ----
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
-        """Train; continues from the newest complete checkpoint in the output folder if `config.resume` says so."""
-        if resume_from_checkpoint is None and self.config.resume:
-            resume_from_checkpoint = newest_checkpoint(self.folder)
+        """Train; continues from the newest complete checkpoint in the output folder if `config.resume` says so.
+
+        Raises:
+            ValueError: The checkpoint belongs to another run (other rows, weights or settings), or there is none though
+                `resume_from_checkpoint` is True.
+        """
+        if resume_from_checkpoint is True or (resume_from_checkpoint is None and self.config.resume):
+            newest = self._checkpoints.newest()
+            if newest is None and resume_from_checkpoint is True:
+                raise ValueError(f"{self.folder} holds no complete checkpoint")
+            resume_from_checkpoint = newest
+        elif isinstance(resume_from_checkpoint, str):
+            self._checkpoints.check(resume_from_checkpoint)
         if not self._sharded:
             # Before a checkpoint is loaded: the reference is the policy as it was handed over.
             self._compute_references(self.model)
@@ -135,6 +174,8 @@ class FKTOTrainer(Trainer):
         model, loader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         if self._sharded:
             needed = sequences_of_run(self._store, self.plan, self.config)
+            if self._held_out is not None:
+                needed |= self._held_out.sequences
             if resume_from_checkpoint is not None and self.references.missing(needed):
                 raise ValueError(
                     f"{resume_from_checkpoint}: a sharded run can only continue with its reference cache, and "
@@ -147,6 +188,15 @@ class FKTOTrainer(Trainer):
         """Fill the reference cache, and with method `layers` the trunk states, for all sequences of the run."""
         needed = sequences_of_run(self._store, self.plan, self.config)
         self._precomputation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=self._sharded)
+        self._compute_eval_references(model)
+
+    def _compute_eval_references(self, model: nn.Module) -> None:
+        if self._held_out is None or self._referenced:
+            return
+        computation = Precomputation(self._held_out.batches, self.references, None, self._states, self.config.packing)
+        needed = self._held_out.sequences
+        computation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=self._sharded)
+        self._referenced = True
 
     # ---- The step ----
 
@@ -155,12 +205,15 @@ class FKTOTrainer(Trainer):
     ) -> tuple[list[StepBatch], None]:
         """Collect the micro-batches of a step, with z0 and the counts of the whole step over all ranks."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return self._step(batches, device), None
+
+    def _step(self, batches: list[MicroBatch], device: torch.device, *, evaluating: bool = False) -> list[StepBatch]:
         sums = torch.zeros(len(batches), 7, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
             own[:3] = self._objective.counts(batch)
             if self.config.uses_kl:
                 own[3:] = self._mismatched(batch, device)
-        return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum")), None
+        return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum"), evaluating=evaluating)
 
     @torch.no_grad()
     def _mismatched(self, batch: MicroBatch, device: torch.device) -> Tensor:
@@ -204,6 +257,43 @@ class FKTOTrainer(Trainer):
         # Gradients are averaged over ranks, the losses are normalised over them: undo the average.
         return loss * self.args.world_size
 
+    # ---- Evaluation ----
+
+    @torch.no_grad()
+    def evaluate(
+        self, eval_dataset: None = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The numbers of the training log, on `eval_rows`: losses, rewards and margins as of one step over all of them.
+
+        Training goes on as if there had been no evaluation.
+
+        Raises:
+            ValueError: There are no `eval_rows`, or a sharded policy has not begun to train.
+        """
+        if self._held_out is None or eval_dataset is not None:
+            raise ValueError("evaluate() judges the eval_rows that the trainer is made with")
+        if self._sharded and not self._referenced:
+            raise ValueError("a sharded policy can be evaluated after its training has begun")
+        self._compute_eval_references(self.model)
+        metrics = Metrics(self.config.beta, self.config.sentence_beta, self.args.device)
+        batches = self._step(self._held_out.micro_batches(), self.args.device, evaluating=True)
+        self.model_wrapped.eval()
+        for batch in batches:
+            inputs = self._prepare_inputs(batch)
+            logps, entropies = self._objective.logps(self.model_wrapped, inputs["rows"])
+            rewards, sentences = self._objective.rewards(logps, inputs["rows"])
+            metrics.add(inputs, rewards, sentences, self._objective.terms(inputs, logps, rewards, sentences), step=1)
+            metrics.add_tokens(inputs, logps, entropies)
+        row = metrics.row(1, self._over_ranks)
+        # A schedule may use one term by turns: here both count.
+        factors = [max(turns) for turns in zip(self._objective.factors(0), self._objective.factors(1), strict=True)]
+        row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
+        row["loss"] += self.config.nll_weight * row["nll_loss"]
+        found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
+        self.log(found)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
     # ---- Logging ----
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -224,8 +314,15 @@ class FKTOTrainer(Trainer):
 
     # ---- Results ----
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.args.should_save:
+            self._checkpoints.begin(self.state.global_step)
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save and self.config.save_total_limit is not None:
+            self._checkpoints.drop(keep=self.config.save_total_limit)
+
     def save_result(self) -> dict[str, Any]:
-        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints and trunk states.
+        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints of this run.
 
         Returns:
             What `result.json` holds: kind, path, counts, the last log row, seconds, peak memory, configuration.
@@ -248,11 +345,13 @@ class FKTOTrainer(Trainer):
             "class_weights": self._objective.weights,
             "sentence_class_weights": self._objective.sentence_weights,
             "last": rows[-1] if rows else None,
+            "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),
             "seed": self.args.seed,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
         if self.is_world_process_zero():
             write_result(self.folder, result, unwrapped, self.processing_class, state)
+            self._checkpoints.drop()
         self.accelerator.wait_for_everyone()
         return result

@@ -1,0 +1,43 @@
+"""Rows that are judged while others are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from factalign.fkto.batches import Batches, MicroBatch
+from factalign.fkto.config import FKTOConfig
+from factalign.fkto.data import Row
+from factalign.fkto.plan import Plan
+from factalign.fkto.precompute import sequences_of_steps
+from factalign.fkto.reference import ReferenceCache
+from factalign.fkto.row_store import RowStore
+from factalign.fkto.spans import SpanEncoder
+
+
+class HeldOut:
+    """Evaluation rows with mismatched pairs of their own, the same in every evaluation.
+
+    Args:
+        rows: The data.
+        encoder: Turns them into tokens.
+        references: Holds their references when they are judged.
+        config: Layout and reduction.
+        plan: How the rows of training are dealt to ranks and micro-batches; these are dealt likewise.
+
+    Attributes:
+        batches: Makes their tensors; the whole model runs, no trunk states are kept.
+        sequences: Rows and mismatched pairs of this rank, by key.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], encoder: SpanEncoder, references: ReferenceCache, config: FKTOConfig, plan: Plan
+    ) -> None:
+        store = RowStore(rows, encoder, config.max_bad_rows)
+        self._plan = replace(plan, prompts=[row.prompt for row in store.rows])
+        self.batches = Batches(store, references, None, config)
+        self.sequences = sequences_of_steps(store, self._plan, self._plan.steps_per_epoch)
+
+    def micro_batches(self) -> list[MicroBatch]:
+        """All of this rank; every rank has as many."""
+        return [self.batches.collate(items) for items in self._plan.micro_batches(0)]
