@@ -19,11 +19,11 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from factalign.fkto.batches import model_inputs
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.models import cast_model, prepare_model
-from factalign.fkto.selfcheck import SelfCheck
-from factalign.fkto.spans import TokenSequence
+from factalign.fkto.model.preparation import cast_model, prepare_model
+from factalign.fkto.model.selfcheck import SelfCheck
+from factalign.fkto.rows.batches import model_inputs
+from factalign.fkto.rows.spans import TokenSequence
 from tests.benchmarks.common import PROJECT
 
 PAGE = PROJECT / "docs" / "architectures.md"

@@ -26,7 +26,7 @@ def measure(model: str, length: int, above: int) -> dict[str, Any]:
     import transformers
 
     from factalign.fkto import FKTOConfig, FKTOTrainer
-    from factalign.fkto.process import keep_freed_memory
+    from factalign.fkto.run.process import keep_freed_memory
     from factalign.policies import load_policy, make_handle
 
     transformers.utils.logging.set_verbosity_error()

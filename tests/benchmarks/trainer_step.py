@@ -89,7 +89,7 @@ class Ours:
 
     def __init__(self, options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         from factalign.fkto import FKTOConfig, FKTOTrainer
-        from factalign.fkto.process import keep_freed_memory
+        from factalign.fkto.run.process import keep_freed_memory
         from factalign.policies import load_policy, make_handle
 
         keep_freed_memory()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from factalign.base.records import RecordError
-from factalign.fkto.data import parse_row, parse_rows, read_rows
+from factalign.fkto.rows.data import parse_row, parse_rows, read_rows
 
 USER = [{"role": "user", "content": "Hi."}]
 ANSWER = [{"role": "assistant", "content": "One is. Two  are. Three."}]

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 
 from factalign.fkto.__main__ import main, manifest_from, run
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.manifest import Manifest
-from factalign.fkto.process import PARENT_PIPE
+from factalign.fkto.run.manifest import Manifest
+from factalign.fkto.run.process import PARENT_PIPE
 from factalign.policies import PolicyError
 
 from .conftest import make_rows
@@ -321,7 +321,7 @@ def test_a_manifest_that_cannot_be_read_is_named(
 
 @pytest.mark.parametrize("name", ["the pipe", "another pipe", "closed", "no flag"])
 def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
-    code = "import time, factalign.fkto.process as p; p.exit_with_parent(); time.sleep(1); print('alive')"
+    code = "import time, factalign.fkto.run.process as p; p.exit_with_parent(); time.sleep(1); print('alive')"
     read_end, write_end = os.pipe()
     os.close(write_end)
     number = os.fstat(read_end).st_ino

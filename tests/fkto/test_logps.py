@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from factalign.fkto.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
+from factalign.fkto.model.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
 
 
 def naive(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from factalign.fkto.lora import install_lora, lora_linear
+from factalign.fkto.model.lora import install_lora, lora_linear
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -10,8 +10,8 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
-from factalign.fkto.batches import StepBatch
-from factalign.fkto.monitor import Metrics
+from factalign.fkto.rows.batches import StepBatch
+from factalign.fkto.run.monitor import Metrics
 
 
 def batch(device: str = "cpu") -> StepBatch:

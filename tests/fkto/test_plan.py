@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from factalign.fkto.plan import Item, Plan, mismatch
+from factalign.fkto.rows.plan import Item, Plan, mismatch
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 7, 16, 33, 101])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, BloomConfig, GPT2Config, LlamaConfig, PreTrainedTokenizerFast
 
-from factalign.fkto.selfcheck import SelfCheck
+from factalign.fkto.model.selfcheck import SelfCheck
 
 from .conftest import make_model
 from .test_trainer import log_rows, make_trainer

@@ -10,9 +10,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from factalign.base.records import RecordError
-from factalign.fkto.data import Row
-from factalign.fkto.spans import NO_SENTENCE, SpanEncoder, TokenSequence
-from factalign.fkto.template_check import template_warnings
+from factalign.fkto.rows.data import Row
+from factalign.fkto.rows.spans import NO_SENTENCE, SpanEncoder, TokenSequence
+from factalign.fkto.rows.template_check import template_warnings
 
 from .conftest import SPECIAL, TEMPLATES, make_tokenizer
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast, TrainerCallback
 from factalign.base.records import RecordError
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
-from factalign.fkto.trunk import StateStore
+from factalign.fkto.model.trunk import StateStore
 from factalign.policies import load_policy, make_handle
 
 from .conftest import make_model, make_rows, make_tokenizer

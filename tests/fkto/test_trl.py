@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from factalign.fkto.batches import model_inputs
+from factalign.fkto.rows.batches import model_inputs
 
 from .conftest import make_model, make_rows
 from .test_trainer import make_trainer

@@ -1,6 +1,6 @@
 from .config import FKTOConfig
-from .data import read_rows
-from .manifest import Manifest
+from .rows.data import read_rows
+from .run.manifest import Manifest
 from .trainer import FKTOTrainer
 
 __all__ = [

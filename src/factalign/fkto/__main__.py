@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.manifest import Manifest, check_fields, read_fields
-from factalign.fkto.process import exit_with_parent, keep_freed_memory
+from factalign.fkto.run.manifest import Manifest, check_fields, read_fields
+from factalign.fkto.run.process import exit_with_parent, keep_freed_memory
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,7 +91,7 @@ def run(manifest: Manifest) -> dict[str, Any]:
     keep_freed_memory()
     import transformers
 
-    from factalign.fkto.data import read_rows
+    from factalign.fkto.rows.data import read_rows
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from factalign.fkto.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.losses import class_weights, kto_losses, nll_sum, reference_point, segment_rewards
-from factalign.fkto.models import set_checkpointing
+from factalign.fkto.model.preparation import set_checkpointing
 from factalign.fkto.moving_average import MovingReferencePoint
-from factalign.fkto.row_store import RowStore
+from factalign.fkto.rows.batches import MicroBatch, Side, StepBatch
+from factalign.fkto.rows.row_store import RowStore
 
 
 class Objective:

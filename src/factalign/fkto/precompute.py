@@ -14,14 +14,14 @@ from tqdm import tqdm
 
 from factalign.base.batching import batches_by_length
 from factalign.base.ids import content_hash
-from factalign.fkto.batches import Batches, ModelInputs, model_inputs
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.models import trunk_states
-from factalign.fkto.plan import Plan
+from factalign.fkto.model.preparation import trunk_states
+from factalign.fkto.model.trunk import FrozenTrunk, StateStore
 from factalign.fkto.reference import ReferenceCache, sequence_key
-from factalign.fkto.row_store import RowStore
-from factalign.fkto.spans import TokenSequence
-from factalign.fkto.trunk import FrozenTrunk, StateStore
+from factalign.fkto.rows.batches import Batches, ModelInputs, model_inputs
+from factalign.fkto.rows.plan import Plan
+from factalign.fkto.rows.row_store import RowStore
+from factalign.fkto.rows.spans import TokenSequence
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -38,7 +38,7 @@ def open_cache(
     Args:
         config: Says where it is, and decides log-probabilities together with the rest.
         output_dir: The run's folder; an automatic cache lies beside it.
-        model: `models.model_hash` of the policy as it was handed over.
+        model: `preparation.model_hash` of the policy as it was handed over.
         attention: The name of its attention, as it is trained.
         device: Where it runs.
     """

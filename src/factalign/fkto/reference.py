@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from factalign.base.ids import content_hash
-from factalign.fkto.spans import TokenSequence
+from factalign.fkto.rows.spans import TokenSequence
 
 
 def sequence_key(sequence: TokenSequence) -> str:

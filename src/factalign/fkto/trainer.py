@@ -15,24 +15,24 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from factalign.fkto.arguments import training_arguments
-from factalign.fkto.batches import Batches, MicroBatch, StepBatch
-from factalign.fkto.checkpoints import Checkpoints, run_identity
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.data import Row, parse_rows
-from factalign.fkto.held_out import HeldOut
-from factalign.fkto.models import cast_model, model_hash, prepare_model
-from factalign.fkto.monitor import Metrics
+from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
+from factalign.fkto.model.selfcheck import SelfCheck, check_start
+from factalign.fkto.model.trunk import StateStore
 from factalign.fkto.objective import Objective
-from factalign.fkto.plan import Items, Plan, PlanLoader, PlanSampler
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run
-from factalign.fkto.progress import Progress, TrainingLog
-from factalign.fkto.results import resources, write_result
-from factalign.fkto.row_store import RowStore
-from factalign.fkto.selfcheck import SelfCheck, check_start
-from factalign.fkto.spans import SpanEncoder
-from factalign.fkto.template_check import template_warnings
-from factalign.fkto.trunk import StateStore
+from factalign.fkto.rows.batches import Batches, MicroBatch, StepBatch
+from factalign.fkto.rows.data import Row, parse_rows
+from factalign.fkto.rows.held_out import HeldOut
+from factalign.fkto.rows.plan import Items, Plan, PlanLoader, PlanSampler
+from factalign.fkto.rows.row_store import RowStore
+from factalign.fkto.rows.spans import SpanEncoder
+from factalign.fkto.rows.template_check import template_warnings
+from factalign.fkto.run.arguments import training_arguments
+from factalign.fkto.run.checkpoints import Checkpoints, run_identity
+from factalign.fkto.run.monitor import Metrics
+from factalign.fkto.run.progress import Progress, TrainingLog
+from factalign.fkto.run.results import resources, write_result
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from factalign.fkto import Manifest
-from factalign.fkto.process import PARENT_PIPE
+from factalign.fkto.run.process import PARENT_PIPE
 
 logger = logging.getLogger(__name__)
 

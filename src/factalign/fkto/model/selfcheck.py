@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from factalign.fkto.batches import ModelInputs, model_inputs
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.models import trunk_states
-from factalign.fkto.spans import TokenSequence
-from factalign.fkto.trunk import FrozenTrunk
+from factalign.fkto.model.preparation import trunk_states
+from factalign.fkto.model.trunk import FrozenTrunk
+from factalign.fkto.rows.batches import ModelInputs, model_inputs
+from factalign.fkto.rows.spans import TokenSequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,7 +61,7 @@ class SelfCheck:
     """Remembers what the untouched model says of a few rows; to be made before anything is installed in it.
 
     Args:
-        model: The policy, after `models.cast_model`: rounding its weights is asked for, and no defect.
+        model: The policy, after `preparation.cast_model`: rounding its weights is asked for, and no defect.
         sequences: The run's rows; the first ones are used, cut short and scored from their second token on.
         tolerance: Mean difference in nats per token that is accepted; None: 0.0005, and 0.15 for a quantized model.
     """
@@ -79,7 +79,7 @@ class SelfCheck:
         """Compare, and go back from packing to padding where packing changes the log-probabilities.
 
         Args:
-            model: What `models.prepare_model` made of the policy.
+            model: What `preparation.prepare_model` made of the policy.
             trunk: Likewise.
             config: The configuration that it was prepared by.
 

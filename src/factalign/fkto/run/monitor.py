@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from factalign.fkto.batches import StepBatch
 from factalign.fkto.losses import k3
+from factalign.fkto.rows.batches import StepBatch
 
 LOSS_SUMS = (
     "response_loss", "sentence_loss", "nll_loss", "micro_batches", "z0", "z0_sentence", "tokens",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from factalign.base.records import RecordError
-from factalign.fkto.data import Row
-from factalign.fkto.spans import SpanEncoder
+from factalign.fkto.rows.data import Row
+from factalign.fkto.rows.spans import SpanEncoder
 
 SHOWN = 80
 """Characters of a context that a message shows."""

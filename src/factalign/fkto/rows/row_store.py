@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from factalign.base.records import RecordError
-from factalign.fkto.data import Row
-from factalign.fkto.plan import Item
-from factalign.fkto.spans import SpanEncoder, TokenSequence
+from factalign.fkto.rows.data import Row
+from factalign.fkto.rows.plan import Item
+from factalign.fkto.rows.spans import SpanEncoder, TokenSequence
 
 logger = logging.getLogger(__name__)
 

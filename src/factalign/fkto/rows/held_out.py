@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from factalign.fkto.batches import Batches, MicroBatch
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.data import Row
-from factalign.fkto.plan import Plan
 from factalign.fkto.precompute import sequences_of_steps
 from factalign.fkto.reference import ReferenceCache
-from factalign.fkto.row_store import RowStore
-from factalign.fkto.spans import SpanEncoder
+from factalign.fkto.rows.batches import Batches, MicroBatch
+from factalign.fkto.rows.data import Row
+from factalign.fkto.rows.plan import Plan
+from factalign.fkto.rows.row_store import RowStore
+from factalign.fkto.rows.spans import SpanEncoder
 
 
 class HeldOut:

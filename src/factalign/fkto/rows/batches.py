@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.plan import Item
+from factalign.fkto.model.trunk import StateStore
 from factalign.fkto.reference import ReferenceCache, sequence_key
-from factalign.fkto.row_store import RowStore
-from factalign.fkto.spans import NO_SENTENCE, TokenSequence
-from factalign.fkto.trunk import StateStore
+from factalign.fkto.rows.plan import Item
+from factalign.fkto.rows.row_store import RowStore
+from factalign.fkto.rows.spans import NO_SENTENCE, TokenSequence
 
 
 class ModelInputs(TypedDict, total=False):
-    """What the policy's `forward` takes (see `models.install_forward`), of one or more sequences.
+    """What the policy's `forward` takes (see `preparation.install_forward`), of one or more sequences.
 
     Keys:
         input_ids: `[rows, length]`.
@@ -119,7 +119,7 @@ class StepBatch(MicroBatch):
 
 
 def model_inputs(sequences: Sequence[TokenSequence], packing: bool, pad_id: int = 0) -> ModelInputs:
-    """What the policy's `forward` takes (see `models.install_forward`).
+    """What the policy's `forward` takes (see `preparation.install_forward`).
 
     Packed, the sequences stand behind each other in one row; padded, each has a row of its own, filled up on the right.
     """

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from factalign.fkto import attention
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
-from factalign.fkto.lora import install_lora
-from factalign.fkto.trunk import FrozenTrunk, decoder_layers, decoder_of
+from factalign.fkto.model import attention
+from factalign.fkto.model.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
+from factalign.fkto.model.lora import install_lora
+from factalign.fkto.model.trunk import FrozenTrunk, decoder_layers, decoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -13,7 +13,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.data import Row
+from factalign.fkto.rows.data import Row
 
 IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {

@@ -18,7 +18,7 @@ from tokenizers.processors import ByteLevel
 
 from factalign.base.ids import content_hash
 from factalign.base.records import RecordError
-from factalign.fkto.data import Prompt, Row
+from factalign.fkto.rows.data import Prompt, Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -15,7 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from factalign.fkto import cpu_attention
+from factalign.fkto.model import cpu_attention
 
 PACKED = "factalign_packed"
 

@@ -1,0 +1,1 @@
+"""Around the training: manifest and process, arguments of transformers, log, checkpoints, results."""
