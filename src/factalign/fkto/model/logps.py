@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 LEADING = 4
-CACHED = 4
+CACHED = 16
+"""Positions whose logits fit the cache of a CPU."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +41,45 @@ class LogitRule:
 PLAIN = LogitRule()
 
 
-def _products(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """float32 `hidden @ weight.T + bias`, `[c, vocabulary]`, of a chunk.
+def _products(hidden: Tensor, weight: Tensor) -> Tensor:
+    """`hidden @ weight.T`, `[c, vocabulary]`: in float32 where the device can, else rounded to the type of `hidden`."""
+    if hidden.is_cuda and hidden.dtype not in (torch.float32, torch.float64):
+        return torch.mm(hidden, weight.T, out_dtype=torch.float32)
+    return hidden @ weight.T
 
-    CUDA multiplies bfloat16 into a float32 result. CPU kernels round the result to bfloat16, so there the logits that
-    decide a log-probability, the target's and the largest, are computed again in float32. (Measured on SmolLM2: the
-    error of a log-probability falls from 0.024 to 0.002 nats.)
+
+def _logits(
+    products: Tensor, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, rule: LogitRule
+) -> Tensor:
+    """float32 logits of some positions, from their `_products`, which may be overwritten.
+
+    CPU kernels round products to bfloat16, so those that decide a log-probability, the target's and the largest, are
+    computed again in float32. (Measured on SmolLM2: the error of a log-probability falls from 0.024 to 0.002 nats.)
     """
-    if hidden.dtype in (torch.float32, torch.float64):
-        products = hidden @ weight.T
-    elif hidden.is_cuda:
-        products = torch.mm(hidden, weight.T, out_dtype=torch.float32)
-    else:
-        rounded = hidden @ weight.T
+    if products.dtype not in (torch.float32, torch.float64):
+        rounded = products
         largest = (rounded if bias is None else rounded + bias).topk(min(LEADING, len(weight)), sorted=False).indices
         decisive = torch.cat([targets[:, None], largest], dim=1)
         exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
         products = rounded.float().scatter_(1, decisive, exact)
-    return products if bias is None else products.add_(bias)
+    return rule.apply(products if bias is None else products.add_(bias))
 
 
-def _entropies(logs: Tensor) -> Tensor:
-    """Entropies `[c]` of log-probabilities `[c, vocabulary]`; on a CPU in pieces that fit its cache, twice as fast."""
-    pieces = logs.split(CACHED if logs.device.type == "cpu" else len(logs))
-    return torch.cat([-torch.linalg.vecdot(piece.exp(), piece) for piece in pieces])
+def _softmax(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities `[c, vocabulary]`, log-probabilities of `targets` `[c]` and logsumexp `[c]`, by one exponential."""
+    probabilities = torch.softmax(logits, dim=-1)
+    largest, where = logits.max(dim=-1, keepdim=True)
+    total = largest - probabilities.gather(1, where).log()  # of the largest: it cannot vanish
+    return probabilities, (logits.gather(1, targets[:, None]) - total).squeeze(1), total.squeeze(1)
+
+
+def _parts(start: int, stop: int, size: int) -> Iterator[slice]:
+    return (slice(at, min(at + size, stop)) for at in range(start, stop, size))
+
+
+def _pieces(part: slice, hidden: Tensor) -> Iterator[slice]:
+    """Of the positions of a chunk, those whose logits are worked on at a time: on a CPU, as many as its cache holds."""
+    return _parts(part.start, part.stop, CACHED if hidden.device.type == "cpu" else part.stop - part.start)
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -95,19 +112,19 @@ class _ChunkedLogps(torch.autograd.Function):
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] and not ctx.trained else None
         from_slope = slope is not None and bias is None and rule.softcap is None
         compute = weight.to(hidden.dtype)
-        for at in range(0, len(targets), chunk):
-            part = slice(at, at + chunk)
-            logits = rule.apply(_products(hidden[part], compute, bias, targets[part]))
-            logs = torch.log_softmax(logits, dim=-1)
-            if rule.softcap is None:
-                logits = None  # free it before the next chunk
-            logps[part] = logs.gather(1, targets[part, None]).squeeze(1)
-            if with_entropies and not from_slope:
-                entropies[part] = _entropies(logs)
-            if slope is not None and rule == PLAIN:
-                slope[part] = compute[targets[part]] - logs.exp_().to(hidden.dtype) @ compute
-            elif slope is not None:
-                slope[part] = _slope(logs.exp_(), logits, targets[part], rule).to(hidden.dtype) @ compute
+        for part in _parts(0, len(targets), chunk):
+            products = _products(hidden[part], compute)
+            for piece in _pieces(part, hidden):
+                own = products[piece.start - part.start : piece.stop - part.start]
+                logits = _logits(own, hidden[piece], compute, bias, targets[piece], rule)
+                probabilities, logps[piece], total = _softmax(logits, targets[piece])
+                if with_entropies and not from_slope:
+                    entropies[piece] = total - torch.linalg.vecdot(probabilities, logits)
+                if slope is not None:
+                    own.copy_(probabilities if rule == PLAIN else _slope(probabilities, logits, targets[piece], rule))
+            if slope is not None:
+                products = products.to(hidden.dtype) @ compute
+                slope[part] = compute[targets[part]] - products if rule == PLAIN else products
         if slope is not None and with_entropies and from_slope:
             entropies = torch.linalg.vecdot(hidden.to(precision), slope.to(precision)) - logps
         ctx.mark_non_differentiable(entropies)
@@ -126,16 +143,19 @@ class _ChunkedLogps(torch.autograd.Function):
         to_weight = torch.zeros_like(weight, dtype=gradient.dtype)
         to_bias = None if bias is None else torch.zeros_like(bias, dtype=gradient.dtype)
         compute = weight.to(hidden.dtype)
-        for at in range(0, len(targets), ctx.chunk):
-            part = slice(at, at + ctx.chunk)
-            logits = ctx.rule.apply(_products(hidden[part], compute, bias, targets[part]))
-            slope = _slope(torch.softmax(logits, dim=-1), logits, targets[part], ctx.rule)
-            slope = slope.mul_(gradient[part, None])
-            if to_bias is not None:
-                to_bias += slope.sum(0)
-            slope = slope.to(hidden.dtype)
-            to_hidden[part] = slope @ compute
-            to_weight += slope.T @ hidden[part]
+        for part in _parts(0, len(targets), ctx.chunk):
+            products = _products(hidden[part], compute)
+            for piece in _pieces(part, hidden):
+                own = products[piece.start - part.start : piece.stop - part.start]
+                logits = _logits(own, hidden[piece], compute, bias, targets[piece], ctx.rule)
+                slope = _slope(torch.softmax(logits, dim=-1), logits, targets[piece], ctx.rule)
+                slope = slope.mul_(gradient[piece, None])
+                if to_bias is not None:
+                    to_bias += slope.sum(0)
+                own.copy_(slope)
+            slopes = products.to(hidden.dtype)
+            to_hidden[part] = slopes @ compute
+            to_weight += slopes.T @ hidden[part]
         return to_hidden, to_weight.to(weight.dtype), None if to_bias is None else to_bias.to(bias.dtype), *[None] * 4
 
 
