@@ -14,7 +14,10 @@ import pytest
 
 from factalign.base import http as base_http
 from factalign.base.http import FetchError
+from factalign.evaluation import retrieve_evidence, verify_claims
 from factalign.retrieval import RETRIEVERS, open_retriever
+from factalign.schemas import Evidence, Verdicts
+from factalign.verifiers import load_verifier
 
 KEY = "key-0123456789"
 SNIPPETS = {
@@ -165,11 +168,12 @@ def test_passing_trouble_is_tried_again(server, http, trouble):
     assert len(server.seen) == 2
 
 
-def test_a_query_that_fails_has_no_evidence_and_is_counted(server, http, caplog):
+def test_a_query_that_fails_gets_its_error_and_is_counted(server, http, caplog):
     server.script["bad"] = [(500, {}, b"still broken")] * 2
     with caplog.at_level(logging.WARNING):
         found = http(attempts=2).search(["bad", "good", "bad", "fine"], [None] * 4, 2)
-    assert [len(hits) for hits in found] == [0, 1, 0, 1]
+    assert [isinstance(each, FetchError) or len(each) for each in found] == [True, 1, True, 1]
+    assert str(found[0]).endswith("HTTP status 500: still broken")
     assert "1 of 3 queries failed" in caplog.text
     assert "/api/search gave no usable answer in 2 tries; the last: HTTP status 500: still broken" in caplog.text
 
@@ -180,6 +184,33 @@ def test_when_nothing_is_answered_the_rest_is_not_tried(server, http):
     with pytest.raises(FetchError, match=r"no query was answered.*/api/search refused .*404: no such page"):
         http(concurrency=4).search(queries, [None] * 50, 2)
     assert len(server.seen) == 4
+
+
+def test_more_failures_than_answers_end_the_search(server, http):
+    server.script = {f"bad {number}": [(404, {}, b"gone")] for number in range(3)}
+    with pytest.raises(FetchError, match=r"3 of 5 queries failed; the last: .*/api/search refused .*404: gone"):
+        http().search(["good", *server.script, "fine"], [None] * 5, 2)
+
+
+def test_a_claim_whose_query_fails_has_no_verdict(server, http, caplog):
+    claims = pd.DataFrame({"claim_id": ["c0", "c1"], "text": ["Accra is the capital.", "Gold is mined."]})
+    responses = pd.DataFrame({"response_id": ["r"], "prompt_id": ["p"]})
+    prompts = pd.DataFrame({"prompt_id": ["p"], "topic": [""]})
+    server.script["Gold is mined."] = [(404, {}, b"gone")]
+    evidence, found = retrieve_evidence(claims.assign(response_id="r"), responses, prompts, http(), 2)
+    assert Evidence.validate(evidence)["passage_id"].isna().tolist() == [False, True]
+    assert "the evidence of claim 'Gold is mined.' could not be looked up: " in caplog.text
+    assert "404: gone" in caplog.text
+    verdicts = Verdicts.validate(verify_claims(claims, evidence, found, load_verifier("lexical")))
+    assert dict(zip(verdicts["claim_id"], verdicts["label"], strict=True)) == {"c0": "supported", "c1": "failed"}
+
+
+def test_fused_hits_are_those_of_all_retrievers_or_a_failure(server):
+    part = {"name": "http", "options": {"url": server.url}}
+    server.script["bad"] = [(404, {}, b"gone")]
+    bad, good = build("hybrid", retrievers=[part, part]).search(["bad", "good"], [None, None], 2)
+    assert isinstance(bad, FetchError)
+    assert [hit.text for hit in good] == ["About good."]
 
 
 def test_nobody_listens():

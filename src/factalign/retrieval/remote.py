@@ -15,8 +15,9 @@ import pandas as pd
 from factalign.base.http import FetchError, Request, check_url, fetch
 from factalign.base.ids import content_id
 from factalign.base.text import fold, well_formed
-from factalign.retrieval.protocol import Hit, check_k
+from factalign.retrieval.protocol import Found, Hit, check_k
 
+_MOST_FAILED = 0.5  # share of the queries that may fail
 logger = logging.getLogger(__name__)
 
 
@@ -48,13 +49,14 @@ class RemoteRetriever(ABC):
     def load(self, directory: str | Path) -> None:  # noqa: B027
         """See `Retriever.load`: nothing to do."""
 
-    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[Found]:
         """See `Retriever.search`. A topic that the query does not name is put behind it; equal queries are asked once.
 
-        A query whose requests all fail has no hits, and is counted in the log.
+        A query whose requests all fail gets the last one's error, and is counted in the log.
 
         Raises:
-            FetchError: No query was answered (nor any of the first `concurrency` ones: the rest is not tried then).
+            FetchError: More than half of the queries failed, or all of the first `concurrency` ones: the rest is not
+                tried then.
         """
         check_k(k)
         asked = [_with_topic(query, topic) for query, topic in zip(queries, topics, strict=True)]
@@ -62,11 +64,11 @@ class RemoteRetriever(ABC):
         answers = dict(zip(distinct, self._ask_all(distinct, k), strict=True))
         failures = [answer for answer in answers.values() if isinstance(answer, FetchError)]
         if failures:
-            logger.warning(
-                "%d of %d queries failed and have no evidence; the last: %s", len(failures), len(answers), failures[-1]
-            )
-        found = {query: answer for query, answer in answers.items() if not isinstance(answer, FetchError)}
-        return [found.get(query, []) for query in asked]
+            problem = f"{len(failures)} of {len(answers)} queries failed; the last: {failures[-1]}"
+            if len(failures) > _MOST_FAILED * len(answers):
+                raise FetchError(problem)
+            logger.warning("%s", problem)
+        return [answers.get(query, []) for query in asked]
 
     @abstractmethod
     def _request(self, query: str, k: int) -> Request:
@@ -78,7 +80,7 @@ class RemoteRetriever(ABC):
         is not of the expected form.
         """
 
-    def _ask_all(self, queries: list[str], k: int) -> list[list[Hit] | FetchError]:
+    def _ask_all(self, queries: list[str], k: int) -> list[Found]:
         ask, first = partial(self._ask, k=k), queries[: self._concurrency]
         with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
             try:
@@ -90,7 +92,7 @@ class RemoteRetriever(ABC):
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
 
-    def _ask(self, query: str, k: int) -> list[Hit] | FetchError:
+    def _ask(self, query: str, k: int) -> Found:
         try:
             return fetch(self._request(query, k), partial(self._hits, k=k), **self._patience)
         except FetchError as failure:
