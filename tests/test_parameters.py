@@ -55,6 +55,13 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
         check_parameters(wrong)
 
 
+@pytest.mark.parametrize(("key", "value"), [("model", "org/name"), ("revision", "main"), ("adapters", ["folder"])])
+def test_a_bundled_policy_takes_no_keys_of_the_hub(parameters, key, value):
+    wrong = {**parameters, "policy": {**parameters["policy"], key: value}}
+    with pytest.raises(ValueError, match=rf"policy: .*of kind 'gguf_package' takes no {key}; the kind 'hub' does"):
+        check_parameters(wrong)
+
+
 @pytest.mark.parametrize(
     ("keys", "where", "message"),
     [
