@@ -101,7 +101,7 @@ def test_the_engine_is_a_name_or_a_name_with_options(parameters):
     changed["sampling"]["engine"] = {"name": "vllm", "options": {"tensor_parallel_size": 2}}
     assert check_parameters(changed).sampling.engine.options == {"tensor_parallel_size": 2}
     changed["sampling"] |= {"engine": "vllm", "engine_options": {}}
-    with pytest.raises(ValueError, match=r"sampling\.engine_options: unknown key; valid keys: engine, "):
+    with pytest.raises(ValueError, match=r"sampling\.engine_options: unknown key; valid keys: .* engine, "):
         check_parameters(changed)
 
 
