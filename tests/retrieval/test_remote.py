@@ -14,6 +14,7 @@ import pytest
 
 from factalign.base import http as base_http
 from factalign.base.http import FetchError
+from factalign.base.text import with_topic
 from factalign.evaluation import retrieve_evidence, verify_claims
 from factalign.retrieval import RETRIEVERS, open_retriever
 from factalign.schemas import Evidence, Verdicts
@@ -96,7 +97,7 @@ def topk(*passages):
 
 
 def test_passages_of_a_colbert_server(server, http):
-    server.script["Is Accra the capital? Ghana"] = [
+    server.script["Ghana: Is Accra the capital?"] = [
         topk(
             {"text": "Accra is the capital.", "pid": 7, "score": 21.5, "title": "Accra"},
             {"text": "Kumasi \ud83c", "rank": 2, "score": 3},
@@ -113,7 +114,7 @@ def test_passages_of_a_colbert_server(server, http):
         ("", "third", 1 / 3),
     ]
     assert len({hit.passage_id for hit in hits}) == 3
-    assert server.seen[0][1] == {"query": "Is Accra the capital? Ghana", "k": "3"}
+    assert server.seen[0][1] == {"query": "Ghana: Is Accra the capital?", "k": "3"}
 
 
 def test_a_topic_is_named_once_and_equal_queries_are_asked_once(server, http):
@@ -121,13 +122,19 @@ def test_a_topic_is_named_once_and_equal_queries_are_asked_once(server, http):
     found = http(url=server.url + "?index=wiki").search(queries, ["Ghana", "Ghana", "Ghana", None, ""], 5)
     assert [[hit.text for hit in hits] for hits in found] == [
         ["About GHANA exports gold."],
-        ["About It exports gold Ghana."],
-        ["About It exports gold Ghana."],
+        ["About Ghana: It exports gold."],
+        ["About Ghana: It exports gold."],
         [],
         ["About Mali & Co."],
     ]
     assert len(server.seen) == 3
     assert all(fields["index"] == "wiki" for _, fields, _ in server.seen)
+
+
+def test_a_topic_is_named_by_the_rule_of_claims(http):
+    query, topic = "Gambia borders Senegal", "The Gambia"
+    assert with_topic(query, topic) == query
+    assert http().search([query], [topic], 1)[0][0].text == f"About {query}."
 
 
 def test_many_at_once_keep_their_order(http):
@@ -289,7 +296,7 @@ def test_the_web_gives_answer_graph_and_snippets(server, web):
     ]
     assert [hit.score for hit in hits] == [1, 1 / 2, 1 / 3, 1 / 4]
     path, fields, headers = server.seen[0]
-    assert (path, fields) == ("/api/search", {"q": "Accra is the capital Ghana", "num": 10})
+    assert (path, fields) == ("/api/search", {"q": "Ghana: Accra is the capital", "num": 10})
     assert {name.lower(): value for name, value in headers.items()}["x-api-key"] == KEY
     assert len(web().search(["b"], [None], 2)[0]) == 2
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from factalign.base.http import FetchError, Request, check_url, fetch
 from factalign.base.ids import content_id
-from factalign.base.text import fold, well_formed
+from factalign.base.text import well_formed, with_topic
 from factalign.retrieval.protocol import Found, Hit, check_k
 
 _MOST_FAILED = 0.5  # share of the queries that may fail
@@ -50,7 +50,8 @@ class RemoteRetriever(ABC):
         """See `Retriever.load`: nothing to do."""
 
     def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[Found]:
-        """See `Retriever.search`. A topic that the query does not name is put behind it; equal queries are asked once.
+        """See `Retriever.search`. A topic that the query does not name is put before it (`with_topic`), as in claims;
+        equal queries are asked once.
 
         A query whose requests all fail gets the last one's error, and is counted in the log.
 
@@ -59,7 +60,7 @@ class RemoteRetriever(ABC):
                 tried then.
         """
         check_k(k)
-        asked = [_with_topic(query, topic) for query, topic in zip(queries, topics, strict=True)]
+        asked = [with_topic(query, topic or "").strip() for query, topic in zip(queries, topics, strict=True)]
         distinct = [query for query in dict.fromkeys(asked) if query]
         answers = dict(zip(distinct, self._ask_all(distinct, k), strict=True))
         failures = [answer for answer in answers.values() if isinstance(answer, FetchError)]
@@ -108,9 +109,3 @@ class RemoteRetriever(ABC):
                 rank = len(hits) + 1
                 hits.setdefault(passage_id, Hit(passage_id, 1 / rank if score is None else score, title, text))
         return list(hits.values())[:k]
-
-
-def _with_topic(query: str, topic: str | None) -> str:
-    if topic and fold(topic) not in fold(query):
-        query = f"{query} {topic}"
-    return query.strip()
