@@ -172,9 +172,9 @@ def _make(
 
 def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     """Other windows of the topic beside what each claim was made from; for "elsewhere", instead of it."""
-    texts = dict(zip(windows["passage_id"], windows["text"], strict=True))
     from factalign.retrieval.bm25 import BM25Retriever
 
+    texts = dict(zip(windows["passage_id"], windows["text"], strict=True))
     queries, count = table["text"].tolist(), DISTRACTORS + 3
     with tempfile.TemporaryDirectory() as folder:
         retriever = BM25Retriever()
