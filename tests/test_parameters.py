@@ -55,6 +55,13 @@ def test_a_policy_needs_the_keys_of_its_kind(parameters):
         check_parameters(wrong)
 
 
+@pytest.mark.parametrize(("key", "value"), [("model", "org/name"), ("revision", "main"), ("adapters", ["folder"])])
+def test_a_bundled_policy_takes_no_keys_of_the_hub(parameters, key, value):
+    wrong = {**parameters, "policy": {**parameters["policy"], key: value}}
+    with pytest.raises(ValueError, match=rf"policy: .*of kind 'gguf_package' takes no {key}; the kind 'hub' does"):
+        check_parameters(wrong)
+
+
 @pytest.mark.parametrize(
     ("keys", "where", "message"),
     [
@@ -94,7 +101,7 @@ def test_the_engine_is_a_name_or_a_name_with_options(parameters):
     changed["sampling"]["engine"] = {"name": "vllm", "options": {"tensor_parallel_size": 2}}
     assert check_parameters(changed).sampling.engine.options == {"tensor_parallel_size": 2}
     changed["sampling"] |= {"engine": "vllm", "engine_options": {}}
-    with pytest.raises(ValueError, match=r"sampling\.engine_options: unknown key; valid keys: engine, "):
+    with pytest.raises(ValueError, match=r"sampling\.engine_options: unknown key; valid keys: .* engine, "):
         check_parameters(changed)
 
 

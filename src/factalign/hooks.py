@@ -68,7 +68,11 @@ class AuditGate:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
-        """Warn, or with `audit.required` refuse to train on its labels."""
+        """Warn, or with `audit.required` refuse to train on its labels.
+
+        Raises:
+            ValueError: It is required and not good enough, or the verifier cannot be built as it is configured.
+        """
         tags = {tag for node in pipeline.nodes for tag in node.tags}
         if "evaluation" not in tags:
             return
@@ -80,12 +84,8 @@ class AuditGate:
         verifier = EvaluationConfig.model_validate(parameters["evaluation"]).verifier
         audit = AuditConfig.model_validate(parameters["audit"])
         table = catalog.load("audit.table") if catalog.exists("audit.table") else None
-        try:
-            verifier_id = VERIFIERS.build(verifier).verifier_id
-        except (ValueError, OSError) as error:  # the run itself may be what makes its model
-            problem: str | None = f"the verifier {verifier.name} cannot be loaded yet ({error})"
-        else:
-            problem = audit_problem(table, verifier_id, audit.min_recall_not_supported)
+        verifier_id = VERIFIERS.build(verifier).verifier_id
+        problem = audit_problem(table, verifier_id, audit.min_recall_not_supported)
         if problem and audit.required and "training" in tags:
             raise ValueError(f"audit.required: {problem}; see `kedro run --pipelines=audit`")
         if problem:

@@ -56,10 +56,13 @@ class PolicySource(_Parameters):
     adapters: tuple[str, ...] = ()
 
     def model_post_init(self, context: Any) -> None:
-        """Each kind needs its own keys."""
+        """Each kind needs its own keys; what would not be used is refused."""
         needed = {"gguf_package": ("package", "file"), "hub": ("model",)}[self.kind]
         if missing := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"a policy of kind {self.kind!r} needs {', '.join(missing)}")
+        unused = [key for key in ("model", "revision", "adapters") if getattr(self, key)]
+        if unused and self.kind == "gguf_package":
+            raise ValueError(f"a policy of kind {self.kind!r} takes no {', '.join(unused)}; the kind 'hub' does")
 
 
 class RetrieverConfig(Choice):

@@ -90,12 +90,15 @@ class Claims(Table):
 
 
 class Evidence(Table):
-    """The passages retrieved for a claim, best first (`rank` counts from 0)."""
+    """The passages retrieved for a claim, best first (`rank` counts from 0).
+
+    A claim whose evidence could not be looked up has one row, without a passage.
+    """
 
     claim_id: Series[str]
     rank: Series[int] = pa.Field(ge=0)
-    passage_id: Series[str]
-    score: Series[float]
+    passage_id: Series[str] = pa.Field(nullable=True)
+    score: Series[float] = pa.Field(nullable=True)
 
 
 class Verdicts(Table):

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from factalign.analysis.evaluation_page import sentence_verdict
+from factalign.base.http import FetchError
 from factalign.evaluation import evaluate
+from factalign.retrieval import Hit
 
 NASTY = [
     "<script>alert(1)</script> is the capital.",
@@ -114,6 +116,23 @@ def test_claims_without_a_verdict_and_text_without_sentences(corpus):
     assert "? no verdict" in page.text
     assert "🦆🦆" in page.text
     assert "(no text)" in page.text
+
+
+def test_claims_whose_evidence_could_not_be_looked_up(corpus):
+    class Partly:
+        def build(self, passages, directory):
+            pass
+
+        def search(self, queries, topics, k):
+            return [FetchError("HTTP status 500"), [Hit("p1", 1.0)], []]
+
+    result = evaluate(
+        rows("Chad exports lamps. Chad exports salt. Chad exports rice."), corpus=corpus, retriever=Partly()
+    )
+    assert (result.verdicts["label"] == "failed").tolist() == [True, False, False]
+    assert result.scores["coverage"].tolist() == pytest.approx([2 / 3])
+    page = Page(result.html())
+    assert page.text.count("evidence could not be looked up") == page.text.count("no evidence found") == 1
 
 
 def test_long_texts(corpus):

@@ -1,6 +1,6 @@
 import pytest
 
-from factalign.base.text import last_sentence_end, stem, stems, well_formed, with_topic, without_markup
+from factalign.base.text import last_sentence_end, plain_stems, stem, stems, well_formed, with_topic, without_markup
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,10 @@ def test_a_region_keeps_its_adjective():
 
 def test_stems_fold_accents_and_join_compass_points():
     assert stems("Côte d’Ivoire, South-East") == stems("cote d'ivoire southeast")
+
+
+def test_plain_stems_fold_case_and_end_at_any_punctuation():
+    assert plain_stems("İSTANBUL, istanbul: 1,200 Borders") == {"istanbul", "1", "200", "border"}
 
 
 def test_any_text_has_stems():

@@ -28,7 +28,7 @@ def model(request, tiny_model):
 def decode(model, prompts, *, stop_ids=(2,), max_new_tokens=40, seed=0, **sampling):
     uniforms = torch.rand(len(prompts), max_new_tokens, generator=torch.Generator().manual_seed(seed))
     stops = torch.tensor(stop_ids, dtype=torch.long)
-    return decode_batch(model, prompts, uniforms, Sampling(**sampling), stop_ids=stops)
+    return decode_batch(model, prompts, uniforms, Sampling(**{"temperature": 0.0} | sampling), stop_ids=stops)
 
 
 def reference(model, prompt, *, stop_ids, max_new_tokens=40):

@@ -7,7 +7,7 @@ import pytest
 from pandera.errors import SchemaError
 from pydantic import ValidationError
 
-from factalign.generation import Generation, SamplingConfig, drop_unfinished_sentence, sample_responses
+from factalign.generation import Generation, Sampling, SamplingConfig, drop_unfinished_sentence, sample_responses
 from factalign.schemas import Prompts, Responses, empty
 
 CONFIG = SamplingConfig(samples_per_prompt=3, max_new_tokens=10, temperature=1.0)
@@ -129,6 +129,12 @@ def test_cutting_is_not_quadratic(text):
 def test_bad_parameters_name_their_key(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         SamplingConfig(**wrong)
+
+
+def test_an_engine_is_told_what_was_configured():
+    assert SamplingConfig(samples_per_prompt=3, top_p=0.5).sampling(7) == Sampling(samples=3, top_p=0.5, seed=7)
+    with pytest.raises(ValidationError, match="temperature"):
+        Sampling(temperature=-1)
 
 
 def test_importing_the_package_imports_nothing_heavy():

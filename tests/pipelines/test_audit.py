@@ -65,10 +65,16 @@ def test_a_run_that_does_not_train_is_never_refused(parameters, caplog):
     assert "was never audited" in caplog.text
 
 
-def test_a_verifier_that_the_run_itself_will_make_is_let_through(parameters, caplog, tmp_path):
-    verifier = {"name": "distilled", "options": {"path": str(tmp_path / "none")}}
-    gate({**parameters, "evaluation": {**parameters["evaluation"], "verifier": verifier}})
-    assert "the verifier distilled cannot be loaded yet" in caplog.text
+@pytest.mark.parametrize(
+    ("verifier", "message"),
+    [
+        ({"name": "lexical", "options": {"covrage": 0.7}}, r"does not accept \['covrage'\].*its options: coverage"),
+        ({"name": "distilled", "options": {"path": "./none"}}, r"there is no model folder '\./none'"),
+    ],
+)
+def test_a_verifier_that_cannot_be_built_ends_the_run(parameters, verifier, message):
+    with pytest.raises(ValueError, match=message):
+        gate({**parameters, "evaluation": {**parameters["evaluation"], "verifier": verifier}})
 
 
 def test_the_gate_reads_no_weights(parameters, caplog, tiny_bert):

@@ -14,7 +14,11 @@ import pytest
 
 from factalign.base import http as base_http
 from factalign.base.http import FetchError
+from factalign.base.text import with_topic
+from factalign.evaluation import retrieve_evidence, verify_claims
 from factalign.retrieval import RETRIEVERS, open_retriever
+from factalign.schemas import Evidence, Verdicts
+from factalign.verifiers import load_verifier
 
 KEY = "key-0123456789"
 SNIPPETS = {
@@ -93,7 +97,7 @@ def topk(*passages):
 
 
 def test_passages_of_a_colbert_server(server, http):
-    server.script["Is Accra the capital? Ghana"] = [
+    server.script["Ghana: Is Accra the capital?"] = [
         topk(
             {"text": "Accra is the capital.", "pid": 7, "score": 21.5, "title": "Accra"},
             {"text": "Kumasi \ud83c", "rank": 2, "score": 3},
@@ -110,7 +114,7 @@ def test_passages_of_a_colbert_server(server, http):
         ("", "third", 1 / 3),
     ]
     assert len({hit.passage_id for hit in hits}) == 3
-    assert server.seen[0][1] == {"query": "Is Accra the capital? Ghana", "k": "3"}
+    assert server.seen[0][1] == {"query": "Ghana: Is Accra the capital?", "k": "3"}
 
 
 def test_a_topic_is_named_once_and_equal_queries_are_asked_once(server, http):
@@ -118,13 +122,19 @@ def test_a_topic_is_named_once_and_equal_queries_are_asked_once(server, http):
     found = http(url=server.url + "?index=wiki").search(queries, ["Ghana", "Ghana", "Ghana", None, ""], 5)
     assert [[hit.text for hit in hits] for hits in found] == [
         ["About GHANA exports gold."],
-        ["About It exports gold Ghana."],
-        ["About It exports gold Ghana."],
+        ["About Ghana: It exports gold."],
+        ["About Ghana: It exports gold."],
         [],
         ["About Mali & Co."],
     ]
     assert len(server.seen) == 3
     assert all(fields["index"] == "wiki" for _, fields, _ in server.seen)
+
+
+def test_a_topic_is_named_by_the_rule_of_claims(http):
+    query, topic = "Gambia borders Senegal", "The Gambia"
+    assert with_topic(query, topic) == query
+    assert http().search([query], [topic], 1)[0][0].text == f"About {query}."
 
 
 def test_many_at_once_keep_their_order(http):
@@ -165,11 +175,12 @@ def test_passing_trouble_is_tried_again(server, http, trouble):
     assert len(server.seen) == 2
 
 
-def test_a_query_that_fails_has_no_evidence_and_is_counted(server, http, caplog):
+def test_a_query_that_fails_gets_its_error_and_is_counted(server, http, caplog):
     server.script["bad"] = [(500, {}, b"still broken")] * 2
     with caplog.at_level(logging.WARNING):
         found = http(attempts=2).search(["bad", "good", "bad", "fine"], [None] * 4, 2)
-    assert [len(hits) for hits in found] == [0, 1, 0, 1]
+    assert [isinstance(each, FetchError) or len(each) for each in found] == [True, 1, True, 1]
+    assert str(found[0]).endswith("HTTP status 500: still broken")
     assert "1 of 3 queries failed" in caplog.text
     assert "/api/search gave no usable answer in 2 tries; the last: HTTP status 500: still broken" in caplog.text
 
@@ -180,6 +191,33 @@ def test_when_nothing_is_answered_the_rest_is_not_tried(server, http):
     with pytest.raises(FetchError, match=r"no query was answered.*/api/search refused .*404: no such page"):
         http(concurrency=4).search(queries, [None] * 50, 2)
     assert len(server.seen) == 4
+
+
+def test_more_failures_than_answers_end_the_search(server, http):
+    server.script = {f"bad {number}": [(404, {}, b"gone")] for number in range(3)}
+    with pytest.raises(FetchError, match=r"3 of 5 queries failed; the last: .*/api/search refused .*404: gone"):
+        http().search(["good", *server.script, "fine"], [None] * 5, 2)
+
+
+def test_a_claim_whose_query_fails_has_no_verdict(server, http, caplog):
+    claims = pd.DataFrame({"claim_id": ["c0", "c1"], "text": ["Accra is the capital.", "Gold is mined."]})
+    responses = pd.DataFrame({"response_id": ["r"], "prompt_id": ["p"]})
+    prompts = pd.DataFrame({"prompt_id": ["p"], "topic": [""]})
+    server.script["Gold is mined."] = [(404, {}, b"gone")]
+    evidence, found = retrieve_evidence(claims.assign(response_id="r"), responses, prompts, http(), 2)
+    assert Evidence.validate(evidence)["passage_id"].isna().tolist() == [False, True]
+    assert "the evidence of claim 'Gold is mined.' could not be looked up: " in caplog.text
+    assert "404: gone" in caplog.text
+    verdicts = Verdicts.validate(verify_claims(claims, evidence, found, load_verifier("lexical")))
+    assert dict(zip(verdicts["claim_id"], verdicts["label"], strict=True)) == {"c0": "supported", "c1": "failed"}
+
+
+def test_fused_hits_are_those_of_all_retrievers_or_a_failure(server):
+    part = {"name": "http", "options": {"url": server.url}}
+    server.script["bad"] = [(404, {}, b"gone")]
+    bad, good = build("hybrid", retrievers=[part, part]).search(["bad", "good"], [None, None], 2)
+    assert isinstance(bad, FetchError)
+    assert [hit.text for hit in good] == ["About good."]
 
 
 def test_nobody_listens():
@@ -258,7 +296,7 @@ def test_the_web_gives_answer_graph_and_snippets(server, web):
     ]
     assert [hit.score for hit in hits] == [1, 1 / 2, 1 / 3, 1 / 4]
     path, fields, headers = server.seen[0]
-    assert (path, fields) == ("/api/search", {"q": "Accra is the capital Ghana", "num": 10})
+    assert (path, fields) == ("/api/search", {"q": "Ghana: Accra is the capital", "num": 10})
     assert {name.lower(): value for name, value in headers.items()}["x-api-key"] == KEY
     assert len(web().search(["b"], [None], 2)[0]) == 2
 

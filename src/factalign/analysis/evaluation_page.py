@@ -100,7 +100,8 @@ class _Passages:
 def _claims_by_sentence(tables: Mapping[str, pd.DataFrame], passages: _Passages) -> dict[str, list[dict[str, Any]]]:
     verdicts = tables["verdicts"].set_index("claim_id").to_dict("index")
     texts = dict(zip(tables["claims"]["claim_id"], tables["claims"]["text"], strict=True))
-    ranked = tables["evidence"].sort_values("rank", kind="stable")
+    unknown = set(tables["evidence"].loc[tables["evidence"]["passage_id"].isna(), "claim_id"])
+    ranked = tables["evidence"].dropna(subset="passage_id").sort_values("rank", kind="stable")
     evidence: dict[str, list[tuple[str, float]]] = {}
     for claim_id, passage_id, score in zip(ranked["claim_id"], ranked["passage_id"], ranked["score"], strict=True):
         evidence.setdefault(claim_id, []).append((passage_id, score))
@@ -124,6 +125,7 @@ def _claims_by_sentence(tables: Mapping[str, pd.DataFrame], passages: _Passages)
                 {**passages.refer(passage_id), "score": score, "decided": passage_id == decided}
                 for passage_id, score in best
             ],
+            "searched": row["claim_id"] not in unknown,
             "hidden": len(found) - len(best),
         }
         claims.setdefault(row["sentence_id"], []).append(claim)

@@ -155,6 +155,7 @@ class ChatClient:
         return Sampling(
             max_new_tokens=self._config.max_new_tokens,
             temperature=max(temperature, RETRY_TEMPERATURE) if attempt else temperature,
+            top_k=0,
             batch_size=self._config.batch_size,
             response_format=form,
         )

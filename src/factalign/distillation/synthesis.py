@@ -22,7 +22,6 @@ from factalign.distillation.restating import restatements
 from factalign.distillation.statements import Statement
 from factalign.extraction import ClaimExtractor
 from factalign.extraction.clauses import ClauseExtractor
-from factalign.retrieval import RETRIEVERS
 from factalign.schemas import Passages, SyntheticClaims
 
 # Of 100 claims: told as it is; changed in the claim and in its evidence; in the claim alone; in the evidence
@@ -173,10 +172,12 @@ def _make(
 
 def _with_evidence(table: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     """Other windows of the topic beside what each claim was made from; for "elsewhere", instead of it."""
+    from factalign.retrieval.bm25 import BM25Retriever
+
     texts = dict(zip(windows["passage_id"], windows["text"], strict=True))
     queries, count = table["text"].tolist(), DISTRACTORS + 3
     with tempfile.TemporaryDirectory() as folder:
-        retriever = RETRIEVERS.build("bm25")
+        retriever = BM25Retriever()
         retriever.build(windows, folder)
         found = retriever.search(queries, table["topic"].tolist(), count)
         wanting = [number for number, shown in enumerate(table["shown"]) if not shown]

@@ -12,6 +12,7 @@ from factalign.schemas import LABELS, Verdicts, empty
 from factalign.verifiers import Pair, Passage, Verdict, Verifier
 
 TRIED = 5  # claims, one by one, before a verifier that failed on all of them counts as broken
+FAILED = Verdict("failed", 0.0)
 logger = logging.getLogger(__name__)
 
 
@@ -24,7 +25,8 @@ def verify_claims(
 ) -> pd.DataFrame:
     """The `schemas.Verdicts` of claims, one a claim.
 
-    A claim on which the verifier raises, or answers something else than a verdict, is `failed`, alone.
+    A claim on which the verifier raises, or answers something else than a verdict, is `failed`, alone. So is
+    one whose evidence could not be looked up; the verifier is not asked about it.
 
     Raises:
         VerificationError: So it does on each of the first `TRIED` claims, or on all of fewer, but two at least.
@@ -32,19 +34,24 @@ def verify_claims(
     """
     if claims.empty:
         return empty(Verdicts)
-    known = _passages(passages, set(evidence["passage_id"]))
+    ordered = evidence.dropna(subset="passage_id").sort_values(["claim_id", "rank"], kind="stable")
+    unknown = set(evidence.loc[evidence["passage_id"].isna(), "claim_id"])
+    known = _passages(passages, set(ordered["passage_id"]))
     found: dict[str, list[Passage]] = {}
-    ordered = evidence.sort_values(["claim_id", "rank"], kind="stable")
     for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
         if passage_id not in known:
             raise ValueError(f"evidence of claim {claim_id!r}: passage_id {passage_id!r} is not in the passages table")
         found.setdefault(claim_id, []).append(known[passage_id])
-    pairs: list[Pair] = [
-        (text, found.get(claim_id, [])) for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
-    ]
+    pairs: dict[str, Pair] = {
+        claim_id: (text, found.get(claim_id, []))
+        for claim_id, text in zip(claims["claim_id"], claims["text"], strict=True)
+        if claim_id not in unknown
+    }
+    verdicts = dict(zip(pairs, _verify(verifier, list(pairs.values())), strict=True))
     rows = []
-    for claim_id, pair, verdict in zip(claims["claim_id"], pairs, _verify(verifier, pairs), strict=True):
-        decided = None if verdict.evidence_index is None else pair[1][verdict.evidence_index]
+    for claim_id in claims["claim_id"]:
+        verdict = verdicts.get(claim_id, FAILED)
+        decided = None if verdict.evidence_index is None else pairs[claim_id][1][verdict.evidence_index]
         passage_id = decided.passage_id if isinstance(decided, Passage) else None
         rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
     return pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
@@ -80,7 +87,7 @@ def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:
                     f"{verifier.verifier_id} can judge none of the first {number} claims, "
                     f"lastly {type(error).__name__}: {error}"
                 ) from error
-            verdicts.append(Verdict("failed", 0.0))
+            verdicts.append(FAILED)
     return verdicts
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from factalign.base.text import PLAIN_WORD, stem, with_topic
+from factalign.base.text import plain_stems, with_topic
 from factalign.chat import ChatClient, ChatConfig
 from factalign.chat.replies import Answer, Reply, ReplyError
 from factalign.extraction.chat_prompt import EXTRACTOR_OPENING
@@ -76,10 +76,10 @@ class ExtractTask:
 
         A claim of which fewer than `LEAST_FAMILIAR` of the words are the response's or the topic's was made up.
         """
-        known = _words(f"{items[0].response} {items[0].topic}")
+        known = plain_stems(f"{items[0].response} {items[0].topic}")
         for answer in answers:
             for claim in answer.claims:
-                words = _words(claim.text)
+                words = plain_stems(claim.text)
                 if len(words & known) < LEAST_FAMILIAR * max(len(words), 1):
                     raise ReplyError(f"sentence {answer.number} does not say {claim.text[:200]!r}")
         return [
@@ -132,7 +132,3 @@ class ChatExtractor:
     def costs(self, num_responses: int, num_claims: int) -> pd.DataFrame:
         """The `schemas.Costs` of all that was extracted so far: one row."""
         return self._client.ledger.table(num_responses, num_claims)
-
-
-def _words(text: str) -> set[str]:
-    return {stem(word) for word in PLAIN_WORD.findall(text.lower())}

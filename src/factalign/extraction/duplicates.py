@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from factalign.base.text import PLAIN_WORD, normalise, stem
+from factalign.base.text import PLAIN_WORD, normalise, plain_stems, stem
 
 _COMPASS = re.compile(r"(?:north|south|east|west)")
 NEAR_DUPLICATE = 0.8
@@ -19,7 +19,7 @@ def find_duplicates(texts: Sequence[str]) -> list[int | None]:
     that overlap by `NEAR_DUPLICATE` (Jaccard). Candidates are found by prefix filtering (Chaudhuri et al.
     2006), not pair by pair.
     """
-    bags = [frozenset(stem(word) for word in PLAIN_WORD.findall(text)) for text in texts]
+    bags = [plain_stems(text) for text in texts]
     hard = [_hard_words(text) for text in texts]
     frequency = Counter(word for bag in bags for word in bag)
     seen: dict[str, int] = {}

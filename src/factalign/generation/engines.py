@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from factalign.base.registry import Registry
 from factalign.base.text import well_formed
@@ -34,29 +36,38 @@ class Generation:
     prompt_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How conversations are answered.
+class Decoding(BaseModel):
+    """How answers are drawn from a policy; an unknown key is an error that names it.
 
     Attributes:
-        samples: Answers to each conversation.
         max_new_tokens: Longest answer, in tokens.
         temperature: 0 takes the most probable token each time.
         top_k: Sample among the k most probable tokens; 0 among all.
         top_p: Sample among the fewest tokens that hold this probability together.
-        seed: Of the random numbers.
         batch_size: Answers under way together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_new_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.7, ge=0)
+    top_k: int = Field(default=50, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    batch_size: int = Field(default=128, ge=1)
+
+
+class Sampling(Decoding):
+    """How an engine answers conversations.
+
+    Attributes:
+        samples: Answers to each conversation.
+        seed: Of the random numbers.
         response_format: The form that every answer has to have, in the words of OpenAI's protocol; only the engine
             `openai` can ask for one.
     """
 
-    samples: int = 1
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
+    samples: int = Field(default=1, ge=1)
     seed: int = 0
-    batch_size: int = 64
     response_format: Mapping[str, Any] | None = None
 
 
@@ -95,15 +106,16 @@ def stream(
     if isinstance(engine, StreamingEngine):
         yield from engine.stream(conversations, seeds, sampling)
         return
-    size = sampling.batch_size
+    size, one_by_one = sampling.batch_size, sampling.model_copy(update={"batch_size": 1})
     for start in range(0, len(conversations), size):
         batch = conversations[start : start + size]
+        how = sampling.model_copy(update={"samples": 1, "seed": seeds[start]})
         answers: list[Generation | EngineError]
         try:
-            answers = [one for (one,) in engine.generate(batch, replace(sampling, samples=1, seed=seeds[start]))]
+            answers = [one for (one,) in engine.generate(batch, how)]
         except (EngineError, ValueError) as error:  # such as one that is too long for the model
             if len(batch) > 1:
-                alone = stream(engine, batch, seeds[start : start + size], replace(sampling, batch_size=1))
+                alone = stream(engine, batch, seeds[start : start + size], one_by_one)
                 yield from ((start + index, answer) for index, answer in alone)
                 continue
             answers = [EngineError(f"{type(error).__name__}: {error}")]

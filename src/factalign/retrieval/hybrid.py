@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from factalign.base.http import FetchError
 from factalign.base.registry import Choice, ChoiceLike
-from factalign.retrieval.protocol import RETRIEVERS, Hit, check_k
+from factalign.retrieval.protocol import RETRIEVERS, Found, Hit, check_k
 
 _RANK_OFFSET = 60  # as in the paper
 
@@ -46,12 +47,14 @@ class HybridRetriever:
         for folder, retriever in self._parts.items():
             retriever.load(Path(directory) / folder)
 
-    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
-        """See `Retriever.search`; of passages with the same score, the one that an earlier retriever found."""
+    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[Found]:
+        """See `Retriever.search`; of passages with the same score, the one that an earlier retriever found. A query
+        fails where one of the retrievers could not answer it.
+        """
         check_k(k)
         depth = max(k, self._depth)
         lists = [retriever.search(queries, topics, depth) for retriever in self._parts.values()]
-        return [fuse(ranked)[:k] for ranked in zip(*lists, strict=True)]
+        return [_fuse_found(found, k) for found in zip(*lists, strict=True)]
 
 
 def fuse(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
@@ -65,3 +68,8 @@ def fuse(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     # A stable sort: ties keep the order in which they were found.
     order = sorted(scores, key=lambda passage_id: -scores[passage_id])
     return [Hit(key, scores[key], hits[key].title, hits[key].text) for key in order]
+
+
+def _fuse_found(found: Sequence[Found], k: int) -> Found:
+    failure = next((each for each in found if isinstance(each, FetchError)), None)
+    return failure or fuse([each for each in found if not isinstance(each, FetchError)])[:k]

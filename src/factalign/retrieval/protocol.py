@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from factalign.base.http import FetchError
 from factalign.base.registry import ChoiceLike, Registry
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class Hit:
     text: str = ""
 
 
+Found = list[Hit] | FetchError
+"""What a query found; or why nobody knows, which is not the same as nothing."""
+
+
 class Retriever(Protocol):
     """Finds passages. Implementations are made by `RETRIEVERS.build(choice)` and filled by `build` or `load`."""
 
@@ -40,8 +45,9 @@ class Retriever(Protocol):
             ValueError: `directory` holds no index of this retriever.
         """
 
-    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
-        """The `k` best passages for each query, best first; ties in the order of the table.
+    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> Sequence[Found]:
+        """The `k` best passages for each query, best first; ties in the order of the table. A query that could not be
+        answered fails alone, as a `FetchError` in place of its passages.
 
         Args:
             queries: Any text; one without a known word has no hits of its own.

@@ -14,9 +14,10 @@ import pandas as pd
 
 from factalign.base.http import FetchError, Request, check_url, fetch
 from factalign.base.ids import content_id
-from factalign.base.text import fold, well_formed
-from factalign.retrieval.protocol import Hit, check_k
+from factalign.base.text import well_formed, with_topic
+from factalign.retrieval.protocol import Found, Hit, check_k
 
+_MOST_FAILED = 0.5  # share of the queries that may fail
 logger = logging.getLogger(__name__)
 
 
@@ -48,25 +49,27 @@ class RemoteRetriever(ABC):
     def load(self, directory: str | Path) -> None:  # noqa: B027
         """See `Retriever.load`: nothing to do."""
 
-    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[list[Hit]]:
-        """See `Retriever.search`. A topic that the query does not name is put behind it; equal queries are asked once.
+    def search(self, queries: Sequence[str], topics: Sequence[str | None], k: int) -> list[Found]:
+        """See `Retriever.search`. A topic that the query does not name is put before it (`with_topic`), as in claims;
+        equal queries are asked once.
 
-        A query whose requests all fail has no hits, and is counted in the log.
+        A query whose requests all fail gets the last one's error, and is counted in the log.
 
         Raises:
-            FetchError: No query was answered (nor any of the first `concurrency` ones: the rest is not tried then).
+            FetchError: More than half of the queries failed, or all of the first `concurrency` ones: the rest is not
+                tried then.
         """
         check_k(k)
-        asked = [_with_topic(query, topic) for query, topic in zip(queries, topics, strict=True)]
+        asked = [with_topic(query, topic or "").strip() for query, topic in zip(queries, topics, strict=True)]
         distinct = [query for query in dict.fromkeys(asked) if query]
         answers = dict(zip(distinct, self._ask_all(distinct, k), strict=True))
         failures = [answer for answer in answers.values() if isinstance(answer, FetchError)]
         if failures:
-            logger.warning(
-                "%d of %d queries failed and have no evidence; the last: %s", len(failures), len(answers), failures[-1]
-            )
-        found = {query: answer for query, answer in answers.items() if not isinstance(answer, FetchError)}
-        return [found.get(query, []) for query in asked]
+            problem = f"{len(failures)} of {len(answers)} queries failed; the last: {failures[-1]}"
+            if len(failures) > _MOST_FAILED * len(answers):
+                raise FetchError(problem)
+            logger.warning("%s", problem)
+        return [answers.get(query, []) for query in asked]
 
     @abstractmethod
     def _request(self, query: str, k: int) -> Request:
@@ -78,7 +81,7 @@ class RemoteRetriever(ABC):
         is not of the expected form.
         """
 
-    def _ask_all(self, queries: list[str], k: int) -> list[list[Hit] | FetchError]:
+    def _ask_all(self, queries: list[str], k: int) -> list[Found]:
         ask, first = partial(self._ask, k=k), queries[: self._concurrency]
         with ThreadPoolExecutor(max_workers=self._concurrency) as pool:
             try:
@@ -90,7 +93,7 @@ class RemoteRetriever(ABC):
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
 
-    def _ask(self, query: str, k: int) -> list[Hit] | FetchError:
+    def _ask(self, query: str, k: int) -> Found:
         try:
             return fetch(self._request(query, k), partial(self._hits, k=k), **self._patience)
         except FetchError as failure:
@@ -106,9 +109,3 @@ class RemoteRetriever(ABC):
                 rank = len(hits) + 1
                 hits.setdefault(passage_id, Hit(passage_id, 1 / rank if score is None else score, title, text))
         return list(hits.values())[:k]
-
-
-def _with_topic(query: str, topic: str | None) -> str:
-    if topic and fold(topic) not in fold(query):
-        query = f"{query} {topic}"
-    return query.strip()

@@ -1,7 +1,7 @@
 from .characters import hidden_characters, well_formed
 from .markdown import without_markup
 from .sentences import ends_sentence, last_sentence_end, split_sentences
-from .words import PLAIN_WORD, WORD, fold, normalise, stem, stems, with_topic, words
+from .words import PLAIN_WORD, WORD, fold, normalise, plain_stems, stem, stems, with_topic, words
 
 __all__ = [
     "PLAIN_WORD",
@@ -11,6 +11,7 @@ __all__ = [
     "hidden_characters",
     "last_sentence_end",
     "normalise",
+    "plain_stems",
     "split_sentences",
     "stem",
     "stems",

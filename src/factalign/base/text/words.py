@@ -125,6 +125,11 @@ def stems(text: str) -> list[str]:
     return result
 
 
+def plain_stems(text: str) -> frozenset[str]:
+    """The stems that occur in `text`, where punctuation also ends a word inside numbers and contractions."""
+    return frozenset(stem(word) for word in PLAIN_WORD.findall(text))
+
+
 def with_topic(text: str, topic: str) -> str:
     """`text`, as "topic: text" unless it names the topic."""
     bare = re.sub(r"^the ", "", topic, flags=re.IGNORECASE)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
 
 from factalign.base.heavy import pd
 from factalign.base.registry import Choice
 from factalign.distillation import DistillationConfig
+from factalign.pipelines.staging import staging_folder
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ def train_verifier(claims: pd.DataFrame, distillation: DistillationConfig, stagi
     """Train and calibrate the verifier in a folder to publish."""
     from factalign import distillation as library
 
-    Path(staging_dir).mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="verifier-", dir=staging_dir)
+    folder = staging_folder(staging_dir, "verifier")
     library.train_verifier(claims, folder, distillation)
     return folder

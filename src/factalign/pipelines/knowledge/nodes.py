@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
 
 from factalign.base.heavy import pd
 from factalign.base.registry import Choice
 from factalign.corpora import PromptConfig
 from factalign.parameters import BenchmarkConfig, RetrieverConfig
+from factalign.pipelines.staging import staging_folder
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,7 @@ def index_passages(passages: pd.DataFrame, retriever: RetrieverConfig, staging_d
     """Build the index of the chosen retriever in a folder to publish."""
     from factalign.retrieval import RETRIEVERS
 
-    Path(staging_dir).mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="index-", dir=staging_dir)
+    folder = staging_folder(staging_dir, "index")
     RETRIEVERS.build(retriever).build(passages, folder)
     return folder
 

@@ -1,10 +1,9 @@
 """Nodes of the policy pipeline."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from factalign.parameters import PolicySource
+from factalign.pipelines.staging import staging_folder
 
 
 def import_policy(source: PolicySource, staging_dir: str) -> str:
@@ -15,8 +14,7 @@ def import_policy(source: PolicySource, staging_dir: str) -> str:
     """
     from factalign.policies import convert_gguf
 
-    Path(staging_dir).mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="policy-", dir=staging_dir)
+    folder = staging_folder(staging_dir, "policy")
     if source.package and source.file and source.kind == "gguf_package":
         convert_gguf(source.package, source.file, folder)
     return folder
