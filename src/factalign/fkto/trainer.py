@@ -49,7 +49,7 @@ class FKTOTrainer(Trainer):
     Args:
         model: The policy.
         tokenizer: Its fast tokenizer.
-        rows: `Row`s, or mappings in one of the formats of `data.parse_row`.
+        rows: `Row`s, or mappings in one of the formats of `data` and `pairs`.
         config: The choices.
         output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
