@@ -414,6 +414,24 @@ def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path
         torch.testing.assert_close(found[name], expected[name], atol=2e-5, rtol=1e-2 if method != "lora" else 1e-4)
 
 
+def test_two_ranks_sample_and_stop_as_one(manifest: Callable[..., Path]) -> None:
+    rows = [{"prompt": row["prompt"], "completion": "", "label": True} for row in make_rows()]
+    changes = {"nll_weight": 1.0, "max_steps": 40, "sample_steps": 1, "sample_prompts": 3, "sample_max_new_tokens": 12}
+    one, two = (manifest(name, rows, stop_length_change_above=2.0, **changes) for name in ("one", "two"))
+    launch(one)
+    launch(two, processes=2)
+    logs = [(path.with_suffix("") / "samples_log.jsonl").read_text().splitlines() for path in (one, two)]
+    expected, found = ([json.loads(line)["samples"] for line in log] for log in logs)
+    assert found == expected and len(found) < 40
+    results = [json.loads((path.with_suffix("") / "result.json").read_text()) for path in (one, two)]
+    assert results[0]["stopped"] == results[1]["stopped"] is not None
+
+
+def test_a_policy_whose_weights_are_sharded_is_not_sampled(manifest: Callable[..., Path]) -> None:
+    with pytest.raises(AssertionError, match="error: sample_steps: a policy whose weights are sharded"):
+        launch(manifest("sharded", sample_steps=1), processes=2, profile="fsdp2")
+
+
 def test_the_notebook_trains(saved: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cells, with the tiny model in place of the named one."""
     notebook = json.loads((PROJECT / "notebooks" / "train_with_fkto.ipynb").read_text(encoding="utf-8"))

@@ -7,12 +7,10 @@ verdict at all, are never counted as false but lower `coverage`.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 
-from factalign.base.text import normalise, words
+from factalign.base.text import distinct_2, normalise, words
 from factalign.evaluation.formulas import f1_at_k, precision, recall_at_k
 from factalign.schemas import LABELS, ResponseScores, SentenceScores
 
@@ -61,7 +59,7 @@ def score_responses(
             "coverage": (1.0 - missed.fillna(0.0)).to_numpy(),
             "num_tokens": responses["num_tokens"].to_numpy(),
             "num_words": np.array([len(row) for row in tokens], dtype="int64"),
-            "distinct_2": np.array([_distinct_2(row) for row in tokens], dtype="float64"),
+            "distinct_2": np.array([distinct_2(row) for row in tokens], dtype="float64"),
         }
     )
     return ResponseScores.validate(scores)
@@ -123,12 +121,6 @@ def _said_before(sentences: pd.DataFrame) -> np.ndarray:
     ).sort_values(["response_id", "index"], kind="stable")
     repeated = ordered.duplicated(["response_id", "text"]) & (ordered["text"] != "")
     return repeated.sort_index().to_numpy(dtype=bool)
-
-
-def _distinct_2(tokens: list[str]) -> float:
-    if len(tokens) < 2:
-        return float("nan")
-    return len(set(pairwise(tokens))) / (len(tokens) - 1)
 
 
 def _check_references(name: str, table: pd.DataFrame, key: str, target: pd.DataFrame) -> None:

@@ -147,6 +147,26 @@ class FKTOConfig(BaseModel):
     eval_steps: PositiveInt | None = Field(
         None, description="optimizer steps between two evaluations of the held-out rows; None: none while training"
     )
+    sample_steps: PositiveInt | None = Field(
+        None,
+        description="optimizer steps between two times that the policy answers some prompts (of the held-out rows if "
+        "there are any), for samples_log.jsonl; before the first step it does, too; None: never",
+    )
+    sample_prompts: PositiveInt = Field(8, description="how many prompts are answered, greedily")
+    sample_max_new_tokens: PositiveInt = Field(256, description="where an answer is cut off")
+    stop_distinct_2_below: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="end the training when the mean distinct-2 of the answers falls below this share of what it was "
+        "before the first step; None: never",
+    )
+    stop_length_change_above: float | None = Field(
+        None,
+        gt=1,
+        description="end the training when the answers' mean length is more than this factor above or below what it "
+        "was before the first step; None: never",
+    )
     save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
     save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
     resume: bool = Field(
@@ -176,6 +196,8 @@ class FKTOConfig(BaseModel):
                 raise ValueError("class weights: both numbers of a level are 'auto', or neither is")
         if self.z0_momentum and self.kl_scope != "step":
             raise ValueError(f"z0_momentum needs kl_scope 'step', not {self.kl_scope!r}")
+        if self.sample_steps is None and (self.stop_distinct_2_below or self.stop_length_change_above):
+            raise ValueError("stop_distinct_2_below and stop_length_change_above need sample_steps")
         if self.load_in_4bit and self.method != "lora":
             raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
         return self

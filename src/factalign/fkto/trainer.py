@@ -16,6 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.model.greedy import stopping_tokens
 from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
 from factalign.fkto.model.selfcheck import SelfCheck, check_start
 from factalign.fkto.model.trunk import StateStore
@@ -33,6 +34,7 @@ from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
 from factalign.fkto.run.results import resources, write_result
+from factalign.fkto.run.samples import Samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -49,7 +51,7 @@ class FKTOTrainer(Trainer):
     Args:
         model: The policy.
         tokenizer: Its fast tokenizer.
-        rows: `Row`s, or mappings in one of the formats of `data.parse_row`.
+        rows: `Row`s, or mappings in one of the formats of `data` and `pairs`.
         config: The choices.
         output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
@@ -125,6 +127,12 @@ class FKTOTrainer(Trainer):
         logs = {"loss": self.folder / "training_log.jsonl"}
         if self._held_out is not None:
             logs["eval_loss"] = self.folder / "evaluation_log.jsonl"
+        self._samples = None
+        if config.sample_steps:
+            asked = self.rows if self._held_out is None else self._held_out.rows
+            stop_ids = stopping_tokens(model, tokenizer, self._store.sequences)
+            self._samples = Samples(config, encoder, asked, stop_ids, self.folder / "samples_log.jsonl")
+        samples = [] if self._samples is None else [self._samples]
         moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
         super().__init__(
             model=model,
@@ -133,9 +141,11 @@ class FKTOTrainer(Trainer):
             eval_dataset=None if self._held_out is None else Items(0),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(logs), Progress(), *moving, *callbacks],
+            callbacks=[TrainingLog(logs), Progress(), *moving, *samples, *callbacks],
         )
         self.remove_callback(PrinterCallback)
+        if self._samples is not None and self._sharded:
+            raise ValueError("sample_steps: a policy whose weights are sharded (FSDP, DeepSpeed) cannot be sampled")
 
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
@@ -303,6 +313,8 @@ class FKTOTrainer(Trainer):
             logs.update(self._metrics.row(steps, self._over_ranks))
             logs["rows_truncated"] = self.counts["rows_truncated"]
             self._logged_step = self.state.global_step
+            if self._samples is not None:
+                logs.update(self._samples.new_numbers())
         super().log(logs, start_time)
 
     def _over_ranks(self, values: Tensor) -> Tensor:
@@ -344,6 +356,7 @@ class FKTOTrainer(Trainer):
             "references_computed": self.references.computed,
             "class_weights": self._objective.weights,
             "sentence_class_weights": self._objective.sentence_weights,
+            "stopped": None if self._samples is None else self._samples.stopped,
             "last": rows[-1] if rows else None,
             "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),

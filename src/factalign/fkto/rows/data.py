@@ -1,9 +1,9 @@
-"""Reading preference rows: the authors' published format, our superset of it, and TRL's unpaired preferences.
+"""Reading preference rows: the authors' published format, our superset of it, and TRL's preferences.
 
 A row is `{"prompt", "completion", "label"}`, both texts plain strings or conversations, and optionally
 `"completion_sentences"`, `"sentence_label"`, `"sentence_spans"` (character offsets into the completion),
 `"weight"` (of the label, default 1), `"sentence_weight"` (one a sentence), `"finish_reason"` (`"length"`: the text was
-cut off, so its end is not the model's own) and `"response_id"`.
+cut off, so its end is not the model's own) and `"response_id"`. `pairs` makes such rows of paired preferences.
 
 A label is true, false, or a number between: 0.8 stands for two labels, desirable with 0.8 of the weight and undesirable
 with the rest. A weight scales its own label only: a response's does not touch its sentences.
@@ -22,6 +22,7 @@ from typing import Any
 
 from factalign.base.records import Record, RecordError, json_objects, read_messages, rows_of
 from factalign.base.text import well_formed
+from factalign.fkto.rows.pairs import unpaired
 
 Prompt = str | tuple[tuple[str, str], ...]
 """Plain text, or a conversation as (role, content) pairs."""
@@ -67,7 +68,7 @@ def read_rows(path: str | Path) -> list[Row]:
     Raises:
         RecordError: With path, line and field of the first row that is wrong.
     """
-    rows = [parse_row(record, record.where) for record in json_objects(path, "preference rows")]
+    rows = [parse_row(row, row.where) for record in json_objects(path, "preference rows") for row in unpaired(record)]
     if not rows:
         raise RecordError(f"{path}: holds no rows")
     return rows
@@ -82,14 +83,14 @@ def parse_rows(raws: Iterable[Row] | Iterable[Mapping[str, Any]]) -> list[Row]:
     given: list[Any] = list(raws)
     if all(isinstance(raw, Row) for raw in given):
         return given
-    return [parse_row(record, record.where) for record in rows_of(given, "rows")]
+    return [parse_row(row, row.where) for record in rows_of(given, "rows") for row in unpaired(record)]
 
 
 def parse_row(raw: Any, where: str) -> Row:
     """Check one row and resolve its sentences to character spans.
 
     Args:
-        raw: A mapping in one of the formats.
+        raw: A mapping in one of the unpaired formats.
         where: Where it stands, for messages.
 
     Raises:

@@ -26,6 +26,7 @@ class HeldOut:
         plan: How the rows of training are dealt to ranks and micro-batches; these are dealt likewise.
 
     Attributes:
+        rows: The rows that are kept.
         batches: Makes their tensors; the whole model runs, no trunk states are kept.
         sequences: Rows and mismatched pairs of this rank, by key.
     """
@@ -35,6 +36,7 @@ class HeldOut:
     ) -> None:
         store = RowStore(rows, encoder, config.max_bad_rows)
         self._plan = replace(plan, prompts=[row.prompt for row in store.rows])
+        self.rows = store.rows
         self.batches = Batches(store, references, None, config)
         self.sequences = sequences_of_steps(store, self._plan, self._plan.steps_per_epoch)
 

@@ -179,6 +179,12 @@ class SpanEncoder:
             self._prompts[prompt] = self._apply_template(messages, name, add_generation_prompt=True)
         return self._prompts[prompt]
 
+    def prompt_ids(self, prompt: Prompt, name: str) -> list[int]:
+        """The tokens after which the model is asked to go on."""
+        ids = self._backend.encode(self.head(prompt, name), add_special_tokens=False).ids
+        begin = self._begin if isinstance(prompt, str) else []
+        return ids if ids[: len(begin)] == begin else [*begin, *ids]
+
     def _apply_template(self, messages: list[dict[str, str]], name: str, **options: Any) -> str:
         if "date_string" in self.template_kwargs:
             options["chat_template"] = PINNED_DATE + self.tokenizer.get_chat_template()

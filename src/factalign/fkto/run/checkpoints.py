@@ -19,6 +19,7 @@ IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {
     "logit_chunk", "checkpoint_activations_above", "trunk_cache_gib", "reference_cache_dir", "max_bad_rows",
     "logging_steps", "eval_steps", "save_steps", "save_total_limit", "resume", "report_to",
+    "sample_steps", "sample_prompts", "sample_max_new_tokens", "stop_distinct_2_below", "stop_length_change_above",
 }  # fmt: skip
 """Settings that say where, how often or within which memory something is done, but not with which result."""
 

@@ -13,6 +13,21 @@ from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one line of JSON to a log."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def keep_rows(path: Path, step: int) -> None:
+    """Keep the rows of a log up to `step`, from which training continues."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
 class TrainingLog(TrainerCallback):
     """Appends log rows to files such as `training_log.jsonl`; a resumed run drops the rows after its checkpoint first.
 
@@ -28,10 +43,7 @@ class TrainingLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         for path in self.files.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= state.global_step]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            keep_rows(path, state.global_step)
 
     def on_log(
         self,
@@ -44,9 +56,7 @@ class TrainingLog(TrainerCallback):
         """Write one row."""
         for key, path in self.files.items():
             if state.is_world_process_zero and logs and key in logs:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+                append_row(path, {"step": state.global_step, **logs})
 
 
 class Progress(TrainerCallback):
