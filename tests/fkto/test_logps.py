@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from factalign.fkto.model.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
+from factalign.fkto.model.logps import LogitRule, _largest, chunked_logps, chunked_logps_and_entropies
 
 
 def naive(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -135,3 +135,17 @@ def test_bfloat16_on_cpu_takes_decisive_logits_in_float32() -> None:
     rounded = naive(hidden, weight, targets).double()
     found = chunked_logps(hidden, weight, targets).double()
     assert (found - exact).abs().mean() < 0.2 * (rounded - exact).abs().mean()
+
+
+@pytest.mark.parametrize("vocabulary", [3, 1000, 1024, 1500])
+def test_the_largest_are_found_by_segments(vocabulary: int) -> None:
+    values = torch.randn(40, vocabulary, generator=torch.Generator().manual_seed(0))
+    values[0, -3:] = 10.0  # behind the last whole segment
+    count = min(4, vocabulary)
+    found = values.gather(1, _largest(values, count)).sort(dim=1).values
+    assert torch.equal(found, values.topk(count).values.sort(dim=1).values)
+
+
+def test_a_target_that_cannot_happen_has_a_finite_log_probability() -> None:
+    hidden, weight = torch.tensor([[200.0]]), torch.tensor([[1.0], [-1.0]])
+    assert chunked_logps(hidden, weight, torch.tensor([1])).item() == pytest.approx(-400)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 LEADING = 4
+SEGMENT = 256
 CACHED = 16
 """Positions whose logits fit the cache of a CPU."""
 
@@ -58,19 +59,30 @@ def _logits(
     """
     if products.dtype not in (torch.float32, torch.float64):
         rounded = products
-        largest = (rounded if bias is None else rounded + bias).topk(min(LEADING, len(weight)), sorted=False).indices
+        largest = _largest(rounded if bias is None else rounded + bias, min(LEADING, len(weight)))
         decisive = torch.cat([targets[:, None], largest], dim=1)
         exact = torch.bmm(weight[decisive].float(), hidden.float().unsqueeze(2)).squeeze(2)
         products = rounded.float().scatter_(1, decisive, exact)
     return rule.apply(products if bias is None else products.add_(bias))
 
 
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Indices `[c, count]` of the largest of each row: they lie in the segments that lead, which are found faster."""
+    whole = values.shape[1] // SEGMENT * SEGMENT
+    if whole < count * SEGMENT:
+        return values.topk(count, sorted=False).indices
+    leaders = values[:, :whole].unflatten(1, (-1, SEGMENT)).amax(-1).topk(count, sorted=False).indices
+    inside = (leaders[:, :, None] * SEGMENT + torch.arange(SEGMENT, device=values.device)).flatten(1)
+    rest = torch.arange(whole, values.shape[1], device=values.device).expand(len(values), -1)
+    candidates = torch.cat([inside, rest], dim=1)
+    return candidates.gather(1, values.gather(1, candidates).topk(count, sorted=False).indices)
+
+
 def _softmax(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities `[c, vocabulary]`, log-probabilities of `targets` `[c]` and logsumexp `[c]`, by one exponential."""
     probabilities = torch.softmax(logits, dim=-1)
-    largest, where = logits.max(dim=-1, keepdim=True)
-    total = largest - probabilities.gather(1, where).log()  # of the largest: it cannot vanish
-    return probabilities, (logits.gather(1, targets[:, None]) - total).squeeze(1), total.squeeze(1)
+    total = logits.amax(-1) - probabilities.amax(-1).log()  # of the largest: it cannot vanish
+    return probabilities, logits.gather(1, targets[:, None]).squeeze(1) - total, total
 
 
 def _parts(start: int, stop: int, size: int) -> Iterator[slice]:
