@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -46,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a setting (JSON or text); may be repeated",
     )
+    result.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read the rows, the tokenizer and the model's configuration, and print what would be trained, by which "
+        "kernels, and the memory of a rank",
+    )
+    result.add_argument("--ranks", type=int, help="--dry-run: number of processes; default: WORLD_SIZE, or 1")
     return result
 
 
@@ -109,12 +117,26 @@ def run(manifest: Manifest) -> dict[str, Any]:
     return trainer.save_result()
 
 
+def describe(manifest: Manifest, ranks: int | None) -> str:
+    """What `run` would do on `ranks` processes, see `dry_run`."""
+    from factalign.fkto.run.dry_run import dry_run
+
+    ranks = int(os.environ.get("WORLD_SIZE", 1)) if ranks is None else ranks
+    if ranks < 1:
+        raise ValueError(f"--ranks {ranks}: must be at least 1")
+    return dry_run(manifest, ranks)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; mistakes in what the user gave end with a message instead of a traceback."""
     exit_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        run(manifest_from(arguments))
+        manifest, options = manifest_from(arguments), parser().parse_args(arguments)
+        if not options.dry_run:
+            run(manifest)
+        elif int(os.environ.get("RANK", 0)) == 0:
+            print(describe(manifest, options.ranks))  # noqa: T201
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
