@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
@@ -14,8 +15,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 from factalign.fkto import FKTOConfig
 from factalign.fkto.__main__ import main
 from factalign.fkto.model.preparation import cast_model, prepare_model, set_checkpointing
+from factalign.fkto.model.trunk import decoder_layers
 from factalign.fkto.rows.batches import model_inputs
+from factalign.fkto.rows.spans import TokenSequence
 from factalign.fkto.run.dry_run import memory
+from factalign.fkto.run.memory import pass_size
 
 from .conftest import make_rows
 from .test_trainer import PLAIN, make_trainer
@@ -97,6 +101,26 @@ def test_memory_is_what_a_step_takes(
         run()  # gradients are there from now on
         found, foretold = most_allocated(run), parts[f"largest pass, {name}"]
         assert foretold / ACTIVATIONS_WITHIN < found < foretold * ACTIVATIONS_WITHIN
+
+
+def test_recomputed_activations_keep_no_copy_of_the_weights() -> None:
+    """Autocast's cache held all weights in bfloat16 to the end of the forward pass, on each rank of a sharded model."""
+    config = FKTOConfig(method="full", logit_chunk=16)
+    with torch.device("meta"):
+        model = LlamaForCausalLM(
+            LlamaConfig(vocab_size=64, hidden_size=256, intermediate_size=1024, num_hidden_layers=16,
+                        num_attention_heads=4, num_key_value_heads=4)
+        )  # fmt: skip
+    cast_model(model, config)
+    prepared, _ = prepare_model(model, config)
+    copies = 2 * sum(p.numel() for p in decoder_layers(prepared).parameters())
+    ids = np.zeros(16, dtype=np.int32)
+    rows = [TokenSequence(ids, 1, ids[1:] - 1, (), truncated=False, ended=True)]
+    found = {
+        checkpointing: pass_size(prepared, model_inputs(rows, packing=True), checkpointing=checkpointing)
+        for checkpointing in (True, False)
+    }
+    assert found[True] < copies / 2 < copies < found[False]
 
 
 @pytest.fixture
