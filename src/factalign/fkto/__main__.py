@@ -97,15 +97,11 @@ def _setting(assignment: str) -> tuple[str, Any]:
 def run(manifest: Manifest) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
     keep_freed_memory()
-    import transformers
-
     from factalign.fkto.rows.data import read_rows
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    _quieten()
     config = manifest.config
     rows = read_rows(manifest.preferences)
     eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)
@@ -117,10 +113,19 @@ def run(manifest: Manifest) -> dict[str, Any]:
     return trainer.save_result()
 
 
+def _quieten() -> None:
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
 def describe(manifest: Manifest, ranks: int | None) -> str:
     """What `run` would do on `ranks` processes, see `dry_run`."""
     from factalign.fkto.run.dry_run import dry_run
 
+    _quieten()
     ranks = int(os.environ.get("WORLD_SIZE", 1)) if ranks is None else ranks
     if ranks < 1:
         raise ValueError(f"--ranks {ranks}: must be at least 1")

@@ -91,14 +91,12 @@ def dry_run(manifest: Manifest, ranks: int) -> str:
     lines = []
     for title, section in sections.items():
         lines += [title, *(f"  {name:<32}  {value}" for name, value in section.items()), ""]
-    lines.append(f"{f'memory of a rank, GiB ({config.method})':<34}  {'one rank':>10}  {f'{ranks} sharded':>10}")
     parts = memory(prepared, trunk, config, largest, ranks)
-    for name, part in parts.items():
-        lines.append(f"  {name:<32}  {part.alone / GIB:>10.2f}  {part.sharded / GIB:>10.2f}")
+    lines.append(f"{f'memory of a rank, GiB ({config.method})':<34}  {'one rank':>10}  {f'{ranks} sharded':>10}")
+    lines += [_columns(name, part) for name, part in parts.items()]
     for name, checkpointing in (("sum, activations kept", False), ("sum, activations recomputed", True)):
         kept = [part for part_name, part in parts.items() if part_name != _pass_name(not checkpointing)]
-        alone, sharded = sum(part.alone for part in kept), sum(part.sharded for part in kept)
-        lines.append(f"  {name:<32}  {alone / GIB:>10.2f}  {sharded / GIB:>10.2f}")
+        lines.append(_columns(name, Memory(sum(p.alone for p in kept), sum(p.sharded for p in kept))))
     lines += ["", *(f"  {name:<32}  {value}" for name, value in _beside(prepared, trunk, store, manifest, ranks))]
     return "\n".join(lines)
 
@@ -134,6 +132,10 @@ def memory(
         size = pass_size(model, inputs, checkpointing=checkpointing)
         parts[_pass_name(checkpointing)] = Memory(size, size)
     return parts
+
+
+def _columns(name: str, part: Memory) -> str:
+    return f"  {name:<32}  {part.alone / GIB:>10.2f}  {part.sharded / GIB:>10.2f}"
 
 
 def _pass_name(checkpointing: bool) -> str:
