@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
+
+from factalign.fkto.model import attention
 
 from .test_trainer import log_rows, make_trainer
 
@@ -77,3 +80,34 @@ def test_layers_of_a_multimodal_class_are_those_of_its_decoder(
     } == set()
     trainer.train()
     assert log_rows(trainer)[0]["abs_reward_at_start"] < 1e-4
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "layers"])
+def test_all_methods_give_the_varlen_kernel_one_type(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """With float32 weights under autocast, rotary embeddings return float32 queries and keys."""
+    changes: dict[str, Any] = {"method": method, "train_layers": 1, "dtype": "bfloat16", "max_steps": 1}
+    make_trainer(tokenizer, tmp_path / "sequences", **changes).train()
+    dtypes, packed = [], attention.packed_attention
+
+    def varlen(query: Any, key: Any, value: Any, bounds: Any, longest: int, scaling: Any, window: Any) -> Any:
+        assert longest == bounds.diff().max()
+        dtypes.append((query.dtype, key.dtype, value.dtype))
+        with monkeypatch.context() as context:
+            context.setattr(attention, "VARLEN_DEVICES", ())
+            return packed(
+                torch.nn.Module(), query, key, value, None, cu_seq_lens_q=bounds, scaling=scaling,
+                sliding_window=window, max_length_q=longest,
+            )[0]  # fmt: skip
+
+    monkeypatch.setattr(attention, "VARLEN_DEVICES", ("cpu",))
+    monkeypatch.setattr(attention, "_varlen", varlen)
+    trainer = make_trainer(tokenizer, tmp_path / "varlen", **changes)
+    assert not dtypes  # the check at the start computes in float32
+    trainer.train()
+    assert set(dtypes) == {(torch.bfloat16,) * 3}
+    losses = [
+        json.loads((tmp_path / name / "training_log.jsonl").read_text())["loss"] for name in ("sequences", "varlen")
+    ]
+    assert losses[0] == losses[1]

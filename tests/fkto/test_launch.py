@@ -341,8 +341,13 @@ def test_only_the_end_of_the_named_pipe_ends_the_training(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "terms"),
-    [("lora", {}), ("layers", {}), ("full", {"nll_weight": 0.5, "reward_normalisation": "sqrt", "z0_momentum": 0.5})],
-    ids=["lora", "layers", "terms"],
+    [
+        ("lora", {}),
+        ("layers", {}),
+        ("full", {"nll_weight": 0.5, "reward_normalisation": "sqrt", "z0_momentum": 0.5}),
+        ("full", {"micro_batch_tokens": 60}),
+    ],
+    ids=["lora", "layers", "terms", "tokens"],
 )
 def test_two_ranks_equal_one(manifest: Callable[..., Path], method: str, terms: dict[str, Any]) -> None:
     """FactAlign defect 6: sentence losses averaged per rank. One rank has rows without sentences, and 13 rows leave the

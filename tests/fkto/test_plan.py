@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from factalign.fkto.rows.plan import Item, Plan, mismatch
+from factalign.fkto.rows.plan import Item, Plan, TokenBudget, mismatch
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 7, 16, 33, 101])
@@ -76,3 +77,41 @@ def test_micro_batches_of_one_row_are_fine() -> None:
 def test_a_batch_that_ranks_cannot_share_is_an_error() -> None:
     with pytest.raises(ValueError, match="no multiple"):
         plan(10, 6, 4)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("size", [5, 32, 37, 129])
+def test_a_budget_of_tokens_takes_the_same_rows_in_the_same_step(size: int, world: int, padded: bool) -> None:
+    lengths = np.random.default_rng(size).integers(10, 400, size).tolist()
+    lengths[3] = 900  # longer than the budget
+    budget = TokenBudget(600, lengths, padded, epochs=3)
+    plans = [Plan([f"p{i}" for i in range(size)], 16, 7, 0, True, rank, world, budget) for rank in range(world)]
+    accumulation = plans[0].accumulation
+    for epoch in range(3):
+        ranks = [list(p.micro_batches(epoch)) for p in plans]
+        assert ranks == [list(p.micro_batches(epoch)) for p in plans]
+        assert {len(r) for r in ranks} == {plans[0].micro_batches_per_epoch}
+        passes = [[item.row for item in items] for r in ranks for items in r]
+        assert all(len(rows) == 1 or budget.size(rows) <= 600 for rows in passes)
+        expected = list(plan(size, 16, 16).micro_batches(epoch))
+        for step, items in enumerate(expected):
+            part = slice(step * accumulation, (step + 1) * accumulation)
+            found = [[item for items in r[part] for item in items] for r in ranks]
+            assert sorted(item for r in found for item in r if item.counts) == sorted(items)
+            # Ranks are as far apart as the largest and the smallest pass, at most.
+            sums = [sum(budget.size([i.row for i in items if i.counts]) for items in r[part]) for r in ranks]
+            sizes = [budget.size([i.row for i in items if i.counts]) for r in ranks for items in r[part]]
+            assert max(sums) - min(sums) <= max(sizes) - min(sizes)
+            if len(items) == 16:
+                assert all(item.counts for r in found for item in r)
+
+
+def test_a_budget_of_tokens_takes_no_more_passes_than_the_largest_step_needs() -> None:
+    lengths = [100] * 64
+    plans = {tokens: Plan([*range(64)], 16, 1, 0, True, 0, 2, TokenBudget(tokens, lengths, False, 2)) for tokens in
+             (99, 100, 250, 400, 800, 10**6)}  # fmt: skip
+    assert {tokens: p.accumulation for tokens, p in plans.items()} == {
+        99: 8, 100: 8, 250: 4, 400: 2, 800: 1, 10**6: 1,
+    }  # fmt: skip
+    assert plans[400].micro_batches_per_epoch == 8

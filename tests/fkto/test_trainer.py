@@ -184,6 +184,25 @@ def test_micro_batches_do_not_change_the_gradient(
         assert_same(other, results[0])
 
 
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_budget_of_tokens_does_not_change_the_gradient(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, packing: bool
+) -> None:
+    changes: dict[str, Any] = {"packing": packing, "learning_rate": 0.1, "epochs": 2}
+    held_out = make_rows(7, seed=3)
+    budget = make_trainer(
+        tokenizer, tmp_path / "tokens", make_rows(13), eval_rows=held_out, micro_batch_tokens=110, **changes
+    )
+    plain = make_trainer(tokenizer, tmp_path / "rows", make_rows(13), eval_rows=held_out, **changes)
+    sizes = [len(items) for items in budget.plan.micro_batches(0)]
+    assert len(set(sizes)) > 1 and budget.plan.accumulation > 1
+    assert_same(trained(budget), trained(plain), atol=1e-6)
+    for found, expected in zip(log_rows(budget), log_rows(plain), strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], abs=1e-6)
+        assert found["tokens"] == expected["tokens"]
+    assert budget.evaluate()["eval_loss"] == pytest.approx(plain.evaluate()["eval_loss"], abs=1e-6)
+
+
 def test_packed_equals_padded(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     results = [trained(make_trainer(tokenizer, tmp_path / str(p), packing=p)) for p in (True, False)]
     assert_same(*results)
@@ -565,12 +584,13 @@ class _StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "layers"])
+@pytest.mark.parametrize(("method", "tokens"), [("lora", None), ("full", None), ("layers", None), ("full", 110)])
 @pytest.mark.parametrize("cache", [True, False])
 def test_resumed_equals_uninterrupted(
-    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str, cache: bool
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str, tokens: int | None, cache: bool
 ) -> None:
     changes: dict[str, Any] = {
+        "micro_batch_tokens": tokens,
         "method": method, "train_layers": 1, "epochs": 2, "save_steps": 1, "optimizer": "adamw_torch",
         "learning_rate": 1e-2, "scheduler": "linear", "lora_dropout": 0.1 if method == "lora" else 0.0,
         "reference_cache_dir": str(tmp_path / "cache") if cache else None,

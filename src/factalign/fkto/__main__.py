@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -46,6 +47,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a setting (JSON or text); may be repeated",
     )
+    result.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read the rows, the tokenizer and the model's configuration, and print what would be trained, by which "
+        "kernels, and the memory of a rank",
+    )
+    result.add_argument("--ranks", type=int, help="--dry-run: number of processes; default: WORLD_SIZE, or 1")
     return result
 
 
@@ -89,15 +97,11 @@ def _setting(assignment: str) -> tuple[str, Any]:
 def run(manifest: Manifest) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
     keep_freed_memory()
-    import transformers
-
     from factalign.fkto.rows.data import read_rows
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    _quieten()
     config = manifest.config
     rows = read_rows(manifest.preferences)
     eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)
@@ -109,12 +113,35 @@ def run(manifest: Manifest) -> dict[str, Any]:
     return trainer.save_result()
 
 
+def _quieten() -> None:
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+def describe(manifest: Manifest, ranks: int | None) -> str:
+    """What `run` would do on `ranks` processes, see `dry_run`."""
+    from factalign.fkto.run.dry_run import dry_run
+
+    _quieten()
+    ranks = int(os.environ.get("WORLD_SIZE", 1)) if ranks is None else ranks
+    if ranks < 1:
+        raise ValueError(f"--ranks {ranks}: must be at least 1")
+    return dry_run(manifest, ranks)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; mistakes in what the user gave end with a message instead of a traceback."""
     exit_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        run(manifest_from(arguments))
+        manifest, options = manifest_from(arguments), parser().parse_args(arguments)
+        if not options.dry_run:
+            run(manifest)
+        elif int(os.environ.get("RANK", 0)) == 0:
+            print(describe(manifest, options.ranks))  # noqa: T201
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2

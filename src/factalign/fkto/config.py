@@ -90,6 +90,11 @@ class FKTOConfig(BaseModel):
     )
     batch_size: PositiveInt = Field(16, description="rows of one optimizer step, over all ranks")
     micro_batch_size: PositiveInt = Field(4, description="rows of one forward and backward pass on one rank")
+    micro_batch_tokens: PositiveInt | None = Field(
+        None,
+        description="instead of micro_batch_size: tokens of one pass on one rank, with padding; the rows of a step are "
+        "dealt by length, and every step of the run takes as many passes; a longer row has a pass of its own",
+    )
     epochs: PositiveInt = Field(1, description="passes over the rows, each with new mismatched pairs")
     max_steps: PositiveInt | None = Field(
         None, description="optimizer steps to take, over as many epochs as that needs; None: `epochs` decides"
@@ -178,7 +183,7 @@ class FKTOConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> FKTOConfig:
-        if self.batch_size < self.micro_batch_size:
+        if self.micro_batch_tokens is None and self.batch_size < self.micro_batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is smaller than micro_batch_size {self.micro_batch_size}; "
                 f"batch_size counts the rows of a whole optimizer step"

@@ -25,7 +25,7 @@ from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_r
 from factalign.fkto.rows.batches import Batches, MicroBatch, StepBatch
 from factalign.fkto.rows.data import Row, parse_rows
 from factalign.fkto.rows.held_out import HeldOut
-from factalign.fkto.rows.plan import Items, Plan, PlanLoader, PlanSampler
+from factalign.fkto.rows.plan import Items, PlanLoader, PlanSampler
 from factalign.fkto.rows.row_store import RowStore
 from factalign.fkto.rows.spans import SpanEncoder
 from factalign.fkto.rows.template_check import template_warnings
@@ -105,15 +105,7 @@ class FKTOTrainer(Trainer):
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
         )
-        self.plan = Plan(
-            prompts=[row.prompt for row in self.rows],
-            batch_size=config.batch_size,
-            micro_batch_size=config.micro_batch_size,
-            seed=seed,
-            with_pairs=config.uses_kl,
-            rank=args.process_index,
-            world_size=args.world_size,
-        )
+        self.plan = self._store.plan(config, seed, args.process_index, args.world_size)
         self._held_out = (
             None if eval_rows is None else HeldOut(parse_rows(eval_rows), encoder, self.references, config, self.plan)
         )

@@ -18,6 +18,7 @@ from transformers.masking_utils import sdpa_mask
 from factalign.fkto.model import cpu_attention
 
 PACKED = "factalign_packed"
+VARLEN_DEVICES = ("cuda",)
 
 _in_pack: ContextVar[bool] = ContextVar("in_pack", default=False)
 
@@ -79,7 +80,9 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **others
         )
-    if plain and query.is_cuda and query.dtype != torch.float32 and dropout == 0.0:
+    # Under autocast, rotary embeddings may leave queries and keys in float32 beside bfloat16 values.
+    query, key = query.to(value.dtype), key.to(value.dtype)
+    if plain and takes_varlen(value.device.type, value.dtype) and dropout == 0.0:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scaling, sliding_window), None
     grouped = query.shape[1] != key.shape[1]
     short_backward = query.device.type == "cpu" and query.requires_grad and dropout == 0.0
@@ -107,6 +110,11 @@ def packed_attention(
             )
         outputs.append(output.transpose(1, 2))
     return torch.cat(outputs, dim=1), None
+
+
+def takes_varlen(device: str, dtype: torch.dtype) -> bool:
+    """Whether PyTorch has a kernel for all sequences of a packed row at once."""
+    return device in VARLEN_DEVICES and dtype != torch.float32
 
 
 def _weighed(

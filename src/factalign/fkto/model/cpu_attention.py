@@ -59,5 +59,4 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
     Returns:
         `[1, heads, length, size]`.
     """
-    # Under autocast, rotary embeddings may leave queries and keys in float32 beside bfloat16 values.
-    return _CausalAttention.apply(query.to(value.dtype), key.to(value.dtype), value, scale)
+    return _CausalAttention.apply(query, key, value, scale)

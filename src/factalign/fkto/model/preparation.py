@@ -178,7 +178,9 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         decoder, compute = decoder_of(self), self.logp_dtype
         layout = attention.packed_forward() if "cu_seq_lens_q" in kwargs else nullcontext()
         given = nullcontext() if trunk_states is None or trunk is None else trunk.starting_from(trunk_states)
-        with layout, given, torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
+        # A cache would hold a copy of every trained weight to the end of the pass, recomputed and sharded ones too.
+        cast = torch.autocast(self.device.type, compute, enabled=compute != torch.float32, cache_enabled=False)
+        with layout, given, cast:
             states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
         if trunk is not None and trunk.is_recording:
             return trunk.recorded

@@ -35,8 +35,9 @@ class HeldOut:
         self, rows: Sequence[Row], encoder: SpanEncoder, references: ReferenceCache, config: FKTOConfig, plan: Plan
     ) -> None:
         store = RowStore(rows, encoder, config.max_bad_rows)
-        self._plan = replace(plan, prompts=[row.prompt for row in store.rows])
         self.rows = store.rows
+        budget = plan.budget and plan.budget._replace(lengths=[len(s) for s in store.sequences], epochs=1)
+        self._plan = replace(plan, prompts=[row.prompt for row in store.rows], budget=budget)
         self.batches = Batches(store, references, None, config)
         self.sequences = sequences_of_steps(store, self._plan, self._plan.steps_per_epoch)
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -64,12 +66,55 @@ def mismatch(prompts: Sequence[Hashable], seed: int, epoch: int) -> list[int | N
     return [int(j) for j in partner]
 
 
+class TokenBudget(NamedTuple):
+    """How many tokens a pass may have, and what decides how many passes that takes.
+
+    Attributes:
+        tokens: Tokens of a micro-batch of more than one row, its padding included.
+        lengths: `[n]`, the tokens of each row.
+        padded: Whether each row of a micro-batch takes as much room as its longest one.
+        epochs: Epochs of the run, whose steps all take as many passes.
+    """
+
+    tokens: int
+    lengths: Sequence[int]
+    padded: bool
+    epochs: int
+
+    def size(self, rows: Sequence[int]) -> int:
+        """The tokens of `rows` in one micro-batch."""
+        lengths = [self.lengths[row] for row in rows]
+        return len(rows) * max(lengths, default=0) if self.padded else sum(lengths)
+
+    def deal(self, rows: Iterable[int], number: int) -> list[list[int]]:
+        """`rows` in `number` groups of about equal size, the largest first: each row goes where that makes least."""
+        groups: list[list[int]] = [[] for _ in range(number)]
+        for row in sorted(rows, key=lambda row: -self.lengths[row]):
+            min(groups, key=lambda group: self.size([*group, row])).append(row)
+        return sorted(groups, key=self.size, reverse=True)
+
+    def passes(self, steps: Iterable[Sequence[int]], world_size: int) -> int:
+        """The least number of passes of a rank in which the rows of any of `steps` keep within the budget."""
+        steps = list(steps)
+        least = max(sum(min(self.lengths[row], self.tokens) for row in step) for step in steps)
+        return next(
+            number
+            for number in count(-(-least // (self.tokens * world_size)))
+            if all(
+                len(group) < 2 or self.size(group) <= self.tokens
+                for step in steps
+                for group in self.deal(step, number * world_size)
+            )
+        )
+
+
 @dataclass(frozen=True)
 class Plan:
     """The whole run in advance, equal on all ranks.
 
     A step takes `batch_size` rows in a seeded order. They are dealt to micro-batches and ranks; how they are dealt does
-    not change the gradient, because losses are normalised over the step.
+    not change the gradient, because losses are normalised over the step. With a `budget`, micro-batches are limited by
+    their tokens instead of their rows.
     """
 
     prompts: Sequence[Hashable]
@@ -79,41 +124,61 @@ class Plan:
     with_pairs: bool
     rank: int = 0
     world_size: int = 1
+    budget: TokenBudget | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size % (self.micro_batch_size * self.world_size):
+        if self.budget is None and self.batch_size % (self.micro_batch_size * self.world_size):
             raise ValueError(
                 f"batch_size {self.batch_size} is no multiple of micro_batch_size {self.micro_batch_size} "
                 f"x {self.world_size} ranks"
             )
 
-    @property
+    @cached_property
     def accumulation(self) -> int:
         """Micro-batches of a full step on one rank."""
-        return self.batch_size // (self.micro_batch_size * self.world_size)
+        if self.budget is None:
+            return self.batch_size // (self.micro_batch_size * self.world_size)
+        steps = (step for epoch in range(self.budget.epochs) for step in self.steps(epoch))
+        return self.budget.passes(steps, self.world_size)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of an epoch; the last may hold fewer rows."""
         return -(-len(self.prompts) // self.batch_size)
 
-    @property
+    @cached_property
     def micro_batches_per_epoch(self) -> int:
         """Micro-batches of an epoch on one rank."""
         full, rest = divmod(len(self.prompts), self.batch_size)
+        if rest and self.budget is not None:
+            last = (self.steps(epoch)[-1] for epoch in range(self.budget.epochs))
+            return full * self.accumulation + self.budget.passes(last, self.world_size)
         return full * self.accumulation + -(-rest // (self.micro_batch_size * self.world_size))
+
+    def steps(self, epoch: int) -> list[list[int]]:
+        """The rows of each optimizer step of an epoch, over all ranks."""
+        size = len(self.prompts)
+        order = np.random.default_rng((self.seed, epoch, ORDER)).permutation(size).tolist()
+        return [order[begin : begin + self.batch_size] for begin in range(0, size, self.batch_size)]
 
     def micro_batches(self, epoch: int) -> Iterator[list[Item]]:
         """This rank's micro-batches of an epoch."""
-        size = len(self.prompts)
-        order = np.random.default_rng((self.seed, epoch, ORDER)).permutation(size).tolist()
-        partners = mismatch(self.prompts, self.seed, epoch) if self.with_pairs else [None] * size
-        width = self.micro_batch_size * self.world_size
-        for begin in range(0, size, self.batch_size):
-            step = order[begin : min(begin + self.batch_size, size)]
+        partners = mismatch(self.prompts, self.seed, epoch) if self.with_pairs else [None] * len(self.prompts)
+        for number, step in enumerate(self.steps(epoch)):
+            for shares in self._dealt(number, step):
+                yield [Item(row, partners[row]) for row in shares[self.rank]] or [Item(shares[0][0], None, False)]
+
+    def _dealt(self, number: int, step: list[int]) -> Iterator[list[list[int]]]:
+        """The rows of each pass of step `number` by rank; where they do not suffice, the last ranks have none."""
+        if self.budget is None:
+            width = self.micro_batch_size * self.world_size
             for at in range(0, len(step), width):
-                mine = step[at : at + width][self.rank :: self.world_size]
-                yield [Item(row, partners[row]) for row in mine] or [Item(step[at], None, counts=False)]
+                yield [step[at : at + width][rank :: self.world_size] for rank in range(self.world_size)]
+            return
+        passes = min(self.accumulation, self.micro_batches_per_epoch - number * self.accumulation)
+        groups = self.budget.deal(step, passes * self.world_size)
+        for at in range(0, len(groups), self.world_size):
+            yield groups[at : at + self.world_size]
 
 
 class Items(Dataset):

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from factalign.base.records import RecordError
+from factalign.fkto.config import FKTOConfig
 from factalign.fkto.rows.data import Row
-from factalign.fkto.rows.plan import Item
+from factalign.fkto.rows.plan import Item, Plan, TokenBudget
 from factalign.fkto.rows.spans import SpanEncoder, TokenSequence
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,25 @@ class RowStore:
             for row, s in zip(self.rows, self.sequences, strict=True)
             for i in s.sentences
         ]
+
+    def plan(self, config: FKTOConfig, seed: int, rank: int = 0, world_size: int = 1) -> Plan:
+        """The plan of these rows for one rank."""
+        budget = None
+        if config.micro_batch_tokens is not None:
+            steps_per_epoch = -(-len(self.rows) // config.batch_size)
+            epochs = -(-config.max_steps // steps_per_epoch) if config.max_steps else config.epochs
+            lengths = [len(s) for s in self.sequences]
+            budget = TokenBudget(config.micro_batch_tokens, lengths, not config.packing, epochs)
+        return Plan(
+            prompts=[row.prompt for row in self.rows],
+            batch_size=config.batch_size,
+            micro_batch_size=config.micro_batch_size,
+            seed=seed,
+            with_pairs=config.uses_kl,
+            rank=rank,
+            world_size=world_size,
+            budget=budget,
+        )
 
     def pair(self, partner: int, row: int) -> TokenSequence:
         """The mismatched pair: the prompt of `partner` before the completion of `row`."""
