@@ -94,7 +94,12 @@ class FKTOConfig(BaseModel):
     max_steps: PositiveInt | None = Field(
         None, description="optimizer steps to take, over as many epochs as that needs; None: `epochs` decides"
     )
-    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    warmup_ratio: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the steps in which the learning rate rises to its peak; the first is above 0",
+    )
     scheduler: str = Field("linear", description="learning-rate schedule, a name that transformers knows")
     optimizer: str = Field("adamw_torch_fused", description="optimizer, a name that transformers knows")
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled weight decay")

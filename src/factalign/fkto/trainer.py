@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import SchedulerType
 
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
@@ -33,6 +34,7 @@ from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
 from factalign.fkto.run.results import resources, write_result
+from factalign.fkto.run.warmup import count_from_one
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -62,6 +64,7 @@ class FKTOTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
+    lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None
 
     def __init__(
         self,
@@ -140,6 +143,17 @@ class FKTOTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
         return PlanLoader(self.train_dataset, batch_sampler=PlanSampler(self.plan), collate_fn=self.data_collator)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule of `config.scheduler`, whose warm-up begins above 0 (see `warmup`)."""
+        is_new = self.lr_scheduler is None
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        # This one counts from 1 itself.
+        if is_new and self.args.lr_scheduler_type != SchedulerType.COSINE_WARMUP_WITH_MIN_LR:
+            self.lr_scheduler = scheduler = count_from_one(scheduler, self.args.get_warmup_steps(num_training_steps))
+        return scheduler
 
     # ---- Reference ----
 
