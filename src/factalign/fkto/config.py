@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -160,6 +161,11 @@ class FKTOConfig(BaseModel):
         "those of other runs only; false: start anew",
     )
     report_to: list[str] = Field(default_factory=list, description="trackers, as in transformers (tensorboard, wandb)")
+    training_arguments: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description='more transformers.TrainingArguments, such as {"adam_beta2": 0.95, "push_to_hub": true}; those '
+        "that another setting decides are refused",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> FKTOConfig:
@@ -183,6 +189,11 @@ class FKTOConfig(BaseModel):
             raise ValueError(f"z0_momentum needs kl_scope 'step', not {self.kl_scope!r}")
         if self.load_in_4bit and self.method != "lora":
             raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
+        if self.training_arguments:
+            # Loads torch, which a configuration without them does not need.
+            from factalign.fkto.run.arguments import check_names
+
+            check_names(self.training_arguments)
         return self
 
     @property

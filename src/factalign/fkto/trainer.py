@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from huggingface_hub import upload_folder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
@@ -142,7 +143,14 @@ class FKTOTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
-        return PlanLoader(self.train_dataset, batch_sampler=PlanSampler(self.plan), collate_fn=self.data_collator)
+        return PlanLoader(
+            self.train_dataset,
+            batch_sampler=PlanSampler(self.plan),
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            persistent_workers=self.args.dataloader_persistent_workers,
+        )
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -368,4 +376,36 @@ class FKTOTrainer(Trainer):
             write_result(self.folder, result, unwrapped, self.processing_class, state)
             self._checkpoints.drop()
         self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self.push_to_hub()
         return result
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = None,
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **_: Any,
+    ) -> Any:
+        """Upload what `save_result` has written to the hub; the arguments are those of transformers.
+
+        Raises:
+            ValueError: There is nothing yet.
+        """
+        folder = self.folder / ("adapter" if self.config.method == "lora" else "model")
+        if not self.is_world_process_zero():
+            return None
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is missing: save_result() writes what push_to_hub() uploads")
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        return upload_folder(  # type: ignore[call-overload]  # of which there is one for each value of run_as_future
+            repo_id=self.hub_model_id,
+            folder_path=folder,
+            commit_message=commit_message or f"fKTO, {self.state.global_step} steps",
+            token=token,
+            run_as_future=not blocking,
+            revision=revision or self.args.hub_revision,
+        )

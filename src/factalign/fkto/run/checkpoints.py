@@ -14,6 +14,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.rows.data import Row
+from factalign.fkto.run import arguments
 
 IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {
@@ -36,13 +37,14 @@ def run_identity(
         seed: The seed.
         ranks: The number of processes.
     """
+    undeciding = dict.fromkeys(UNDECIDING, True) | {"training_arguments": arguments.UNDECIDING}
     return {
         "rows": content_hash([astuple(replace(row, name="")) for row in rows]),
         "tokenizer": tokenizer,
         "model": model,
         "seed": seed,
         "ranks": ranks,
-        "config": config.model_dump(mode="json", exclude=UNDECIDING),
+        "config": config.model_dump(mode="json", exclude=undeciding),
     }
 
 
