@@ -31,6 +31,7 @@ from factalign.fkto.rows.row_store import RowStore
 from factalign.fkto.rows.spans import SpanEncoder
 from factalign.fkto.rows.template_check import template_warnings
 from factalign.fkto.run.arguments import training_arguments
+from factalign.fkto.run.best import Patience, outcome
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
@@ -86,6 +87,7 @@ class FKTOTrainer(Trainer):
             )
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
+        judged = None if eval_rows is None else parse_rows(eval_rows)
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
         self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
@@ -102,7 +104,8 @@ class FKTOTrainer(Trainer):
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
         self._checkpoints = Checkpoints(
-            self.folder, run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size)
+            self.folder,
+            run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size, judged),
         )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
@@ -116,9 +119,7 @@ class FKTOTrainer(Trainer):
             rank=args.process_index,
             world_size=args.world_size,
         )
-        self._held_out = (
-            None if eval_rows is None else HeldOut(parse_rows(eval_rows), encoder, self.references, config, self.plan)
-        )
+        self._held_out = None if judged is None else HeldOut(judged, encoder, self.references, config, self.plan)
         self._referenced = False
         args.gradient_accumulation_steps = self.plan.accumulation
         self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
@@ -130,6 +131,7 @@ class FKTOTrainer(Trainer):
         if self._held_out is not None:
             logs["eval_loss"] = self.folder / "evaluation_log.jsonl"
         moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
+        self._patience = None if config.early_stopping_patience is None else Patience(config.early_stopping_patience)
         super().__init__(
             model=model,
             args=args,
@@ -137,7 +139,7 @@ class FKTOTrainer(Trainer):
             eval_dataset=None if self._held_out is None else Items(0),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(logs), Progress(), *moving, *callbacks],
+            callbacks=[TrainingLog(logs), Progress(), *moving, *filter(None, [self._patience]), *callbacks],
         )
         self.remove_callback(PrinterCallback)
 
@@ -312,6 +314,8 @@ class FKTOTrainer(Trainer):
         row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
         row["loss"] += self.config.nll_weight * row["nll_loss"]
         found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
+        if self.config.best_metric and found.get(self.config.best_metric) is None:
+            raise ValueError(f"best_metric {self.config.best_metric}: the eval_rows lack a class that this needs")
         self.log(found)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
@@ -341,7 +345,7 @@ class FKTOTrainer(Trainer):
             self._checkpoints.begin(self.state.global_step)
         super()._save_checkpoint(model, trial)
         if self.args.should_save and self.config.save_total_limit is not None:
-            self._checkpoints.drop(keep=self.config.save_total_limit)
+            self._checkpoints.drop(keep=self.config.save_total_limit, best=self.state.best_global_step)
 
     def save_result(self) -> dict[str, Any]:
         """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints of this run.
@@ -366,12 +370,14 @@ class FKTOTrainer(Trainer):
             "references_computed": self.references.computed,
             "class_weights": self._objective.weights,
             "sentence_class_weights": self._objective.sentence_weights,
+            **outcome(self.state, self.config.best_metric, self._patience),
             "last": rows[-1] if rows else None,
             "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),
             "seed": self.args.seed,
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
+        self.accelerator.wait_for_everyone()  # another rank may still be loading the best checkpoint
         if self.is_world_process_zero():
             write_result(self.folder, result, unwrapped, self.processing_class, state)
             self._checkpoints.drop()

@@ -25,7 +25,8 @@ SETTINGS = {
     "logging_steps": "logging_steps", "logging_strategy": "logging_steps", "report_to": "report_to",
     "eval_steps": "eval_steps", "eval_strategy": "eval_steps",
     "save_steps": "save_steps", "save_strategy": "save_steps", "save_total_limit": "save_total_limit",
-    "resume_from_checkpoint": "resume",
+    "resume_from_checkpoint": "resume", "load_best_model_at_end": "best_metric",
+    "metric_for_best_model": "best_metric", "greater_is_better": "best_metric",
 }  # fmt: skip
 """Arguments of transformers, and the setting of `FKTOConfig` that stands in their place."""
 
@@ -105,6 +106,9 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         save_steps=config.save_steps or 500,
         eval_strategy="steps" if config.eval_steps else "no",
         eval_steps=config.eval_steps,
+        load_best_model_at_end=config.best_metric is not None,
+        metric_for_best_model=config.best_metric,
+        greater_is_better=config.greater_is_better,
         report_to=config.report_to or "none",
         seed=seed,
         use_cpu=not torch.cuda.is_available(),
