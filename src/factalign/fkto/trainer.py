@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers
 from huggingface_hub import upload_folder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -32,6 +32,7 @@ from factalign.fkto.rows.spans import SpanEncoder
 from factalign.fkto.rows.template_check import template_warnings
 from factalign.fkto.run.arguments import training_arguments
 from factalign.fkto.run.best import Patience, outcome
+from factalign.fkto.run.card import write_card
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
@@ -348,7 +349,8 @@ class FKTOTrainer(Trainer):
             self._checkpoints.drop(keep=self.config.save_total_limit, best=self.state.best_global_step)
 
     def save_result(self) -> dict[str, Any]:
-        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints of this run.
+        """Write `adapter/` or `model/`, with a model card, and `result.json` to the output folder, and drop checkpoints
+        of this run.
 
         Returns:
             What `result.json` holds: kind, path, counts, the last log row, seconds, peak memory, configuration.
@@ -375,11 +377,20 @@ class FKTOTrainer(Trainer):
             "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),
             "seed": self.args.seed,
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "peft")},
         }
         self.accelerator.wait_for_everyone()  # another rank may still be loading the best checkpoint
         if self.is_world_process_zero():
             write_result(self.folder, result, unwrapped, self.processing_class, state)
+            write_card(
+                self.folder / kind,
+                result,
+                unwrapped.config._name_or_path,
+                self._checkpoints.identity["config"] | {"learning_rate": self.config.effective_learning_rate},
+                [label for label, _ in self._store.labels],
+                [label for label, _ in self._store.sentence_labels],
+                self.state.log_history,
+            )
             self._checkpoints.drop()
         self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
