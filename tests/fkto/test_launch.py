@@ -429,7 +429,7 @@ def test_two_ranks_sample_and_stop_as_one(manifest: Callable[..., Path]) -> None
     expected, found = ([json.loads(line)["samples"] for line in log] for log in logs)
     assert found == expected and len(found) < 40
     results = [json.loads((path.with_suffix("") / "result.json").read_text()) for path in (one, two)]
-    assert results[0]["stopped"] == results[1]["stopped"] is not None
+    assert results[0]["ended"] == results[1]["ended"] and "stop_length_change_above" in results[0]["ended"]
 
 
 def test_a_policy_whose_weights_are_sharded_is_not_sampled(manifest: Callable[..., Path]) -> None:
@@ -446,3 +446,28 @@ def test_the_notebook_trains(saved: Callable[[], Path], tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     exec(compile(code.replace(name, repr(str(saved()))), "notebook", "exec"), {})
     assert (tmp_path / "fkto_output" / "adapter" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("processes", "profile"), [(2, "cpu"), (2, "fsdp2")])
+def test_the_best_step_is_the_result_of_all_ranks(manifest: Callable[..., Path], processes: int, profile: str) -> None:
+    """What is judged is the opposite of what is learnt: the longer the training, the worse."""
+    rows = make_rows(12)
+    changes: dict[str, Any] = {
+        "method": "lora", "batch_size": 12, "learning_rate": 1e-2, "optimizer": "adamw_torch", "save_steps": 1,
+        "eval_steps": 1, "best_metric": "eval_loss", "early_stopping_patience": 2,
+    }  # fmt: skip
+    shorter = manifest("shorter", rows, **{**PLAIN, **changes, "max_steps": 1, "early_stopping_patience": None})
+    longer = manifest("longer", rows, **changes, epochs=5)
+    opposite = [{**row, "label": not row["label"], "sentence_label": None, "sentence_spans": None} for row in rows]
+    manifest("held_out", opposite)
+    for path in (shorter, longer):
+        held_out = {"eval_preferences": str(path.with_name("held_out.jsonl"))}
+        path.write_text(json.dumps(json.loads(path.read_text()) | held_out))
+    launch(shorter)
+    launch(longer, processes, profile)
+    result = json.loads((longer.with_suffix("") / "result.json").read_text())
+    assert (result["ranks"], result["best"]["step"], result["steps"]) == (processes, 1, 3)
+    found, expected = weights(longer), weights(shorter)
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], atol=2e-4, rtol=1e-3)

@@ -119,12 +119,12 @@ def test_a_crossed_limit_ends_the_training(
     ratio = stopped["mean_tokens"] / log[0]["mean_tokens"]
     assert result["steps"] == stopped["step"] < 50
     assert ratio < 0.5 <= log[-2]["mean_tokens"] / log[0]["mean_tokens"]
-    assert result["stopped"] == (
+    assert result["ended"] == (
         f"step {stopped['step']}: mean_tokens of the samples is {stopped['mean_tokens']:.3g}, {ratio:.3g} times the "
         f"{log[0]['mean_tokens']:.3g} of step 0, which crosses stop_length_change_above 2"
     )
-    assert result["stopped"] in caplog.text
-    assert json.loads((tmp_path / "result.json").read_text())["stopped"] == result["stopped"]
+    assert result["ended"] in caplog.text
+    assert json.loads((tmp_path / "result.json").read_text())["ended"] == result["ended"]
     assert log_rows(trainer)[-1]["step"] == stopped["step"]
 
 
@@ -135,7 +135,7 @@ def test_repetition_ends_the_training(tokenizer: PreTrainedTokenizerFast, tmp_pa
         tokenizer, tmp_path, rows, nll_weight=1.0, max_steps=80, stop_distinct_2_below=0.5, **changes
     )
     trainer.train()
-    stopped = trainer.save_result()["stopped"]
+    stopped = trainer.save_result()["ended"]
     assert stopped is not None and "crosses stop_distinct_2_below 0.5" in stopped
     log = sample_rows(trainer)
     assert log[-1]["distinct_2"] < 0.5 * log[0]["distinct_2"] <= log[-2]["distinct_2"]

@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -15,6 +16,12 @@ from pydantic import (
 )
 
 Normalisation = Literal["none", "sqrt", "token"]
+
+BestMetric = Literal[
+    "eval_loss", "eval_response_loss", "eval_sentence_loss", "eval_nll_loss", "eval_margin", "eval_sentence_margin",
+    "eval_reward_desirable", "eval_reward_undesirable", "eval_sentence_reward_desirable",
+    "eval_sentence_reward_undesirable",
+]  # fmt: skip
 
 LEARNING_RATES = {"layers": 8e-5, "lora": 5e-4, "full": 5e-6}
 
@@ -99,7 +106,12 @@ class FKTOConfig(BaseModel):
     max_steps: PositiveInt | None = Field(
         None, description="optimizer steps to take, over as many epochs as that needs; None: `epochs` decides"
     )
-    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    warmup_ratio: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the steps in which the learning rate rises to its peak; the first is above 0",
+    )
     scheduler: str = Field("linear", description="learning-rate schedule, a name that transformers knows")
     optimizer: str = Field("adamw_torch_fused", description="optimizer, a name that transformers knows")
     weight_decay: NonNegativeFloat = Field(0.0, description="decoupled weight decay")
@@ -174,12 +186,25 @@ class FKTOConfig(BaseModel):
     )
     save_steps: PositiveInt | None = Field(None, description="optimizer steps between two checkpoints; None: none")
     save_total_limit: PositiveInt | None = Field(1, description="checkpoints to keep while training; None: all")
+    best_metric: BestMetric | None = Field(
+        None,
+        description="the result is the checkpoint with the best of this number of the evaluations (losses and rewards "
+        "of undesirable ones: the lowest; else the highest); needs eval_steps equal to save_steps; None: the last step",
+    )
+    early_stopping_patience: PositiveInt | None = Field(
+        None, description="end after this many evaluations without a better best_metric; None: never"
+    )
     resume: bool = Field(
         True,
         description="continue from this run's newest checkpoint in the output folder, and refuse to start if it holds "
         "those of other runs only; false: start anew",
     )
     report_to: list[str] = Field(default_factory=list, description="trackers, as in transformers (tensorboard, wandb)")
+    training_arguments: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description='more transformers.TrainingArguments, such as {"adam_beta2": 0.95, "push_to_hub": true}; those '
+        "that another setting decides are refused",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> FKTOConfig:
@@ -205,6 +230,18 @@ class FKTOConfig(BaseModel):
             raise ValueError("stop_distinct_2_below and stop_length_change_above need sample_steps")
         if self.load_in_4bit and self.method != "lora":
             raise ValueError(f"load_in_4bit needs method 'lora', not {self.method!r}")
+        if self.best_metric and (self.eval_steps is None or self.eval_steps != self.save_steps):
+            raise ValueError(
+                f"best_metric needs a checkpoint of every evaluation: eval_steps and save_steps must be the same, "
+                f"not {self.eval_steps} and {self.save_steps}"
+            )
+        if self.early_stopping_patience and not self.best_metric:
+            raise ValueError("early_stopping_patience needs best_metric, which says what is better")
+        if self.training_arguments:
+            # Loads torch, which a configuration without them does not need.
+            from factalign.fkto.run.arguments import check_names
+
+            check_names(self.training_arguments)
         return self
 
     @property
@@ -221,6 +258,13 @@ class FKTOConfig(BaseModel):
     def uses_kl(self) -> bool:
         """Whether z0 is estimated from mismatched pairs."""
         return self.loss_type != "apo_zero_unpaired"
+
+    @property
+    def greater_is_better(self) -> bool | None:
+        """Whether `best_metric` should rise; None without one."""
+        if self.best_metric is None:
+            return None
+        return not (self.best_metric.endswith("_loss") or self.best_metric.endswith("_undesirable"))
 
     @property
     def effective_learning_rate(self) -> float:

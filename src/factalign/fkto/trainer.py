@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers
+from huggingface_hub import upload_folder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import SchedulerType
 
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model.greedy import stopping_tokens
@@ -30,11 +32,14 @@ from factalign.fkto.rows.row_store import RowStore
 from factalign.fkto.rows.spans import SpanEncoder
 from factalign.fkto.rows.template_check import template_warnings
 from factalign.fkto.run.arguments import training_arguments
+from factalign.fkto.run.best import Patience, outcome
+from factalign.fkto.run.card import write_card
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
 from factalign.fkto.run.results import resources, write_result
 from factalign.fkto.run.samples import Samples
+from factalign.fkto.run.warmup import count_from_one
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -64,6 +69,7 @@ class FKTOTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
+    lr_scheduler: torch.optim.lr_scheduler.LRScheduler | None
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class FKTOTrainer(Trainer):
             )
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
+        judged = None if eval_rows is None else parse_rows(eval_rows)
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
         self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
@@ -100,15 +107,14 @@ class FKTOTrainer(Trainer):
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
         self._checkpoints = Checkpoints(
-            self.folder, run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size)
+            self.folder,
+            run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size, judged),
         )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
         )
         self.plan = self._store.plan(config, seed, args.process_index, args.world_size)
-        self._held_out = (
-            None if eval_rows is None else HeldOut(parse_rows(eval_rows), encoder, self.references, config, self.plan)
-        )
+        self._held_out = None if judged is None else HeldOut(judged, encoder, self.references, config, self.plan)
         self._referenced = False
         args.gradient_accumulation_steps = self.plan.accumulation
         self._batches = Batches(self._store, self.references, None if trunk is None else self._states, config)
@@ -124,8 +130,8 @@ class FKTOTrainer(Trainer):
             asked = self.rows if self._held_out is None else self._held_out.rows
             stop_ids = stopping_tokens(model, tokenizer, self._store.sequences)
             self._samples = Samples(config, encoder, asked, stop_ids, self.folder / "samples_log.jsonl")
-        samples = [] if self._samples is None else [self._samples]
-        moving = [] if self._objective.moving_z0 is None else [self._objective.moving_z0]
+        self._patience = None if config.early_stopping_patience is None else Patience(config.early_stopping_patience)
+        own = filter(None, [self._objective.moving_z0, self._samples, self._patience])
         super().__init__(
             model=model,
             args=args,
@@ -133,7 +139,7 @@ class FKTOTrainer(Trainer):
             eval_dataset=None if self._held_out is None else Items(0),
             data_collator=self._batches.collate,
             processing_class=tokenizer,
-            callbacks=[TrainingLog(logs), Progress(), *moving, *samples, *callbacks],
+            callbacks=[TrainingLog(logs), Progress(), *own, *callbacks],
         )
         self.remove_callback(PrinterCallback)
         if self._samples is not None and self._sharded:
@@ -141,7 +147,25 @@ class FKTOTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
-        return PlanLoader(self.train_dataset, batch_sampler=PlanSampler(self.plan), collate_fn=self.data_collator)
+        return PlanLoader(
+            self.train_dataset,
+            batch_sampler=PlanSampler(self.plan),
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            persistent_workers=self.args.dataloader_persistent_workers,
+        )
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule of `config.scheduler`, whose warm-up begins above 0 (see `warmup`)."""
+        is_new = self.lr_scheduler is None
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        # This one counts from 1 itself.
+        if is_new and self.args.lr_scheduler_type != SchedulerType.COSINE_WARMUP_WITH_MIN_LR:
+            self.lr_scheduler = scheduler = count_from_one(scheduler, self.args.get_warmup_steps(num_training_steps))
+        return scheduler
 
     # ---- Reference ----
 
@@ -292,6 +316,8 @@ class FKTOTrainer(Trainer):
         row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
         row["loss"] += self.config.nll_weight * row["nll_loss"]
         found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
+        if self.config.best_metric and found.get(self.config.best_metric) is None:
+            raise ValueError(f"best_metric {self.config.best_metric}: the eval_rows lack a class that this needs")
         self.log(found)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
@@ -323,10 +349,11 @@ class FKTOTrainer(Trainer):
             self._checkpoints.begin(self.state.global_step)
         super()._save_checkpoint(model, trial)
         if self.args.should_save and self.config.save_total_limit is not None:
-            self._checkpoints.drop(keep=self.config.save_total_limit)
+            self._checkpoints.drop(keep=self.config.save_total_limit, best=self.state.best_global_step)
 
     def save_result(self) -> dict[str, Any]:
-        """Write `adapter/` or `model/` and `result.json` to the output folder, and drop checkpoints of this run.
+        """Write `adapter/` or `model/`, with a model card, and `result.json` to the output folder, and drop checkpoints
+        of this run.
 
         Returns:
             What `result.json` holds: kind, path, counts, the last log row, seconds, peak memory, configuration.
@@ -348,15 +375,57 @@ class FKTOTrainer(Trainer):
             "references_computed": self.references.computed,
             "class_weights": self._objective.weights,
             "sentence_class_weights": self._objective.sentence_weights,
-            "stopped": None if self._samples is None else self._samples.stopped,
+            **outcome(self.state, self.config.best_metric, self._patience, self._samples),
             "last": rows[-1] if rows else None,
             "last_evaluation": next((row for row in reversed(self.state.log_history) if "eval_loss" in row), None),
             "config": self.config.model_dump(),
             "seed": self.args.seed,
-            "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+            "versions": {name: version(name) for name in ("torch", "transformers", "accelerate", "peft")},
         }
+        self.accelerator.wait_for_everyone()  # another rank may still be loading the best checkpoint
         if self.is_world_process_zero():
             write_result(self.folder, result, unwrapped, self.processing_class, state)
+            write_card(
+                self.folder / kind,
+                result,
+                unwrapped.config._name_or_path,
+                self._checkpoints.identity["config"] | {"learning_rate": self.config.effective_learning_rate},
+                [label for label, _ in self._store.labels],
+                [label for label, _ in self._store.sentence_labels],
+                self.state.log_history,
+            )
             self._checkpoints.drop()
         self.accelerator.wait_for_everyone()
+        if self.args.push_to_hub:
+            self.push_to_hub()
         return result
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = None,
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **_: Any,
+    ) -> Any:
+        """Upload what `save_result` has written to the hub; the arguments are those of transformers.
+
+        Raises:
+            ValueError: There is nothing yet.
+        """
+        folder = self.folder / ("adapter" if self.config.method == "lora" else "model")
+        if not self.is_world_process_zero():
+            return None
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is missing: save_result() writes what push_to_hub() uploads")
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        return upload_folder(  # type: ignore[call-overload]  # of which there is one for each value of run_as_future
+            repo_id=self.hub_model_id,
+            folder_path=folder,
+            commit_message=commit_message or f"fKTO, {self.state.global_step} steps",
+            token=token,
+            run_as_future=not blocking,
+            revision=revision or self.args.hub_revision,
+        )

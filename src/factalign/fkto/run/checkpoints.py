@@ -14,6 +14,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.rows.data import Row
+from factalign.fkto.run import arguments
 
 IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {
@@ -25,7 +26,13 @@ UNDECIDING = {
 
 
 def run_identity(
-    rows: Sequence[Row], tokenizer: str, model: str, config: FKTOConfig, seed: int, ranks: int
+    rows: Sequence[Row],
+    tokenizer: str,
+    model: str,
+    config: FKTOConfig,
+    seed: int,
+    ranks: int,
+    eval_rows: Sequence[Row] | None = None,
 ) -> dict[str, Any]:
     """What decides the result of a run, as `run_identity.json` holds it.
 
@@ -36,15 +43,24 @@ def run_identity(
         config: The choices.
         seed: The seed.
         ranks: The number of processes.
+        eval_rows: The rows that are judged; with `best_metric` they decide, and how often.
     """
+    undeciding = dict.fromkeys(UNDECIDING, True) | {"training_arguments": arguments.UNDECIDING}
+    if config.best_metric:
+        del undeciding["eval_steps"]
     return {
-        "rows": content_hash([astuple(replace(row, name="")) for row in rows]),
+        "rows": _hash(rows),
+        "eval_rows": _hash(eval_rows) if eval_rows is not None and config.best_metric else None,
         "tokenizer": tokenizer,
         "model": model,
         "seed": seed,
         "ranks": ranks,
-        "config": config.model_dump(mode="json", exclude=UNDECIDING),
+        "config": config.model_dump(mode="json", exclude=undeciding),
     }
+
+
+def _hash(rows: Sequence[Row]) -> str:
+    return content_hash([astuple(replace(row, name="")) for row in rows])
 
 
 class Checkpoints:
@@ -97,11 +113,12 @@ class Checkpoints:
                 f"start anew with resume: false"
             )
 
-    def drop(self, keep: int = 0) -> None:
-        """Delete the checkpoints of this run but the `keep` newest; those of other runs stay."""
+    def drop(self, keep: int = 0, best: int | None = None) -> None:
+        """Delete the checkpoints of this run but the `keep` newest and that of step `best`; those of others stay."""
         own = [path for path in self._all() if not _differences(path, self.identity)]
         for path in own[: len(own) - keep]:
-            shutil.rmtree(path)
+            if best is None or path != self.path(best):
+                shutil.rmtree(path)
 
     def _all(self) -> list[Path]:
         """All checkpoints by their step."""
@@ -115,7 +132,7 @@ def _differences(path: Path, identity: Mapping[str, Any]) -> list[str]:
         found = json.loads((path / IDENTITY_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return [f"it has no readable {IDENTITY_NAME}"]
-    hashes = ("rows", "tokenizer", "model")
+    hashes = ("rows", "eval_rows", "tokenizer", "model")
     result = [f"other {name}" for name in hashes if found.get(name) != identity[name]]
     pairs = {name: (found.get(name), identity[name]) for name in ("seed", "ranks")}
     theirs, ours = found.get("config", {}), identity["config"]
