@@ -82,6 +82,14 @@ class FKTOConfig(BaseModel):
     lora_alpha: PositiveFloat = Field(32.0, description="method 'lora': the update is scaled by alpha / rank")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="method 'lora': dropout before the adapter")
     lora_targets: str | list[str] = Field("all-linear", description="method 'lora': module names, as in peft")
+    lora_modules_to_save: list[str] | None = Field(
+        None,
+        description="method 'lora': modules trained as a whole beside the adapters and saved with them, such as "
+        "embed_tokens and lm_head; where a model has one matrix for both, it stays one",
+    )
+    use_dora: bool = Field(
+        False, description="method 'lora': weights split into magnitude and direction (DoRA, arXiv 2402.09353)"
+    )
     load_in_4bit: bool = Field(False, description="method 'lora': NF4-quantized base (QLoRA; bitsandbytes and a GPU)")
 
     # Optimization

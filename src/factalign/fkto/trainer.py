@@ -15,7 +15,10 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 
+from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.model.adapters import adapter_identity, check_adapter, policy_of
+from factalign.fkto.model.loading import open_policy
 from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
 from factalign.fkto.model.selfcheck import SelfCheck, check_start
 from factalign.fkto.model.trunk import StateStore
@@ -35,6 +38,7 @@ from factalign.fkto.run.progress import Progress, TrainingLog
 from factalign.fkto.run.results import resources, write_result
 
 if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
@@ -44,19 +48,23 @@ class FKTOTrainer(Trainer):
     """Trains `model` on labelled rows; see `losses` for the objective and `FKTOConfig` for the choices.
 
     The reference is the policy as it is handed over. What is trained is prepared here: hand over a plain causal
-    language model, not one with adapters.
+    language model, or a `PeftModel` whose one adapter is to be trained on (with method `lora`; the reference has the
+    adapter as it was).
 
     Args:
-        model: The policy.
-        tokenizer: Its fast tokenizer.
+        model: The policy, or its folder or name on the Hugging Face hub (safetensors only; no code of its own is run).
+        tokenizer: Its fast tokenizer; None takes the one that lies with a model that is named.
         rows: `Row`s, or mappings in one of the formats of `data.parse_row`.
         config: The choices.
         output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
         eval_rows: Rows for `evaluate`.
         callbacks: More `TrainerCallback`s.
+        peft_config: The adapter to train with method `lora`, instead of the settings `lora_*` and `use_dora`; of the
+            kinds in `adapters.KINDS`.
 
     Raises:
+        PolicyError: A model that is named cannot be read.
         RecordError: A row cannot be trained on.
         ValueError: Model, rows and configuration do not fit each other.
     """
@@ -65,8 +73,8 @@ class FKTOTrainer(Trainer):
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
+        model: PreTrainedModel | PeftModel | str | Path,
+        tokenizer: PreTrainedTokenizerFast | None,
         rows: Iterable[Row] | Iterable[Mapping[str, Any]],
         config: FKTOConfig,
         output_dir: str | Path,
@@ -74,12 +82,10 @@ class FKTOTrainer(Trainer):
         seed: int = 0,
         eval_rows: Iterable[Row] | Iterable[Mapping[str, Any]] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
+        peft_config: PeftConfig | None = None,
     ) -> None:
-        if getattr(model, "peft_config", None):
-            raise ValueError(
-                f"{type(model).__name__} holds adapters: hand over model.merge_and_unload(), or the base model alone "
-                f"with method 'lora', which adds an adapter of its own"
-            )
+        model, tokenizer = open_policy(model, tokenizer, config)
+        check_adapter(model, peft_config, config)
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
         self.folder = Path(output_dir)
@@ -91,9 +97,11 @@ class FKTOTrainer(Trainer):
         self._objective = Objective(config, self._store)
         set_seed(seed)
         handed_over = model_hash(model)
+        if peft_config is not None:
+            handed_over = content_hash(handed_over, adapter_identity(peft_config))
         cast_model(model, config)
-        check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
-        model, trunk = prepare_model(model, config)
+        check = SelfCheck(policy_of(model), self._store.sequences, config.selfcheck_tolerance)
+        model, trunk = prepare_model(model, config, peft_config)
         self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
         self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
