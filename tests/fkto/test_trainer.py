@@ -43,12 +43,14 @@ def make_trainer(
     model: Any = None,
     eval_rows: Any = None,
     peft_config: Any = None,
+    ref_model: Any = None,
     **changes: Any,
 ) -> FKTOTrainer:
     config = FKTOConfig(**{**PLAIN, **changes})
     model = make_model(len(tokenizer)) if model is None else model
     rows = make_rows() if rows is None else rows
-    return FKTOTrainer(model, tokenizer, rows, config, folder, seed=seed, eval_rows=eval_rows, peft_config=peft_config)
+    given = {"eval_rows": eval_rows, "peft_config": peft_config, "ref_model": ref_model}
+    return FKTOTrainer(model, tokenizer, rows, config, folder, seed=seed, **given)
 
 
 def trained(trainer: FKTOTrainer) -> dict[str, Tensor]:

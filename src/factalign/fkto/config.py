@@ -139,7 +139,7 @@ class FKTOConfig(BaseModel):
     start_tolerance: PositiveFloat = Field(
         2.0,
         description="mean |r| of a micro-batch of the first step, in nats, above which the run ends: policy and "
-        "reference are still the same function then",
+        "reference are still the same function then; not asked where the reference is another model (ref_model)",
     )
     logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
     trunk_cache_gib: NonNegativeFloat = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from accelerate.utils.memory import clear_device_cache
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
@@ -18,6 +20,7 @@ from transformers.trainer_callback import PrinterCallback
 from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model.adapters import adapter_identity, check_adapter, policy_of
+from factalign.fkto.model.explicit_reference import Reference, open_reference
 from factalign.fkto.model.loading import open_policy
 from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
 from factalign.fkto.model.selfcheck import SelfCheck, check_start
@@ -62,6 +65,8 @@ class FKTOTrainer(Trainer):
         callbacks: More `TrainerCallback`s.
         peft_config: The adapter to train with method `lora`, instead of the settings `lora_*` and `use_dora`; of the
             kinds in `adapters.KINDS`.
+        ref_model: The reference, where it is not the policy as handed over: a model with the same tokenizer, or its
+            folder or name. It is let go when its log-probabilities are known.
 
     Raises:
         PolicyError: A model that is named cannot be read.
@@ -83,6 +88,7 @@ class FKTOTrainer(Trainer):
         eval_rows: Iterable[Row] | Iterable[Mapping[str, Any]] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         peft_config: PeftConfig | None = None,
+        ref_model: PreTrainedModel | str | Path | None = None,
     ) -> None:
         model, tokenizer = open_policy(model, tokenizer, config)
         check_adapter(model, peft_config, config)
@@ -99,12 +105,21 @@ class FKTOTrainer(Trainer):
         handed_over = model_hash(model)
         if peft_config is not None:
             handed_over = content_hash(handed_over, adapter_identity(peft_config))
+        given = None
+        if ref_model is not None:
+            given = open_reference(ref_model, model, tokenizer, config, self._store.sequences)
+        self._given_reference, self._start_tolerance = given, config.start_tolerance if given is None else math.inf
         cast_model(model, config)
         check = SelfCheck(policy_of(model), self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config, peft_config)
         self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
-        self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
+        source = Reference(model, handed_over, config) if given is None else given
+        self.references = open_cache(
+            source.config, self.folder, source.identity, source.model.config._attn_implementation, args.device
+        )
+        if given is not None:
+            handed_over = content_hash(handed_over, given.identity)
         self._checkpoints = Checkpoints(
             self.folder, run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size)
         )
@@ -144,6 +159,8 @@ class FKTOTrainer(Trainer):
             callbacks=[TrainingLog(logs), Progress(), *moving, *callbacks],
         )
         self.remove_callback(PrinterCallback)
+        if given is not None and self._sharded:
+            raise ValueError("ref_model: where ranks share the policy's weights, the reference can only be the policy")
 
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
@@ -167,6 +184,7 @@ class FKTOTrainer(Trainer):
             self._checkpoints.check(resume_from_checkpoint)
         if not self._sharded:
             # Before a checkpoint is loaded: the reference is the policy as it was handed over.
+            self._compute_given_references()
             self._compute_references(self.model)
         self._began = time.monotonic()
         self._metrics.start_clock()
@@ -191,6 +209,20 @@ class FKTOTrainer(Trainer):
                 )
             self._compute_references(model)
         return model, loader
+
+    def _compute_given_references(self) -> None:
+        """Fill the reference cache by the `ref_model`, for training and evaluation, and let go of the model."""
+        if self._given_reference is None:
+            return
+        model, config = self._given_reference.model.to(self.args.device), self._given_reference.config
+        batches = Batches(self._store, self.references, None, config)
+        computation = Precomputation(batches, self.references, None, self._states, config.packing)
+        needed = sequences_of_run(self._store, self.plan, self.config)
+        needed |= {} if self._held_out is None else self._held_out.sequences
+        computation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=False)
+        self._given_reference = None
+        del model
+        clear_device_cache(garbage_collection=True)
 
     def _compute_references(self, model: nn.Module) -> None:
         """Fill the reference cache, and with method `layers` the trunk states, for all sequences of the run."""
@@ -251,7 +283,7 @@ class FKTOTrainer(Trainer):
         logps, entropies = self._objective.logps(model, inputs["rows"])
         rewards, sentences = self._objective.rewards(logps, inputs["rows"])
         if self.state.global_step == 0:
-            check_start(rewards.detach(), self.config.start_tolerance, inputs["names"])
+            check_start(rewards.detach(), self._start_tolerance, inputs["names"])
         terms = self._objective.terms(inputs, logps, rewards, sentences)
         loss = self._objective.loss(terms, self.state.global_step)
         if not torch.isfinite(loss):
@@ -282,6 +314,7 @@ class FKTOTrainer(Trainer):
             raise ValueError("evaluate() judges the eval_rows that the trainer is made with")
         if self._sharded and not self._referenced:
             raise ValueError("a sharded policy can be evaluated after its training has begun")
+        self._compute_given_references()
         self._compute_eval_references(self.model)
         metrics = Metrics(self.config.beta, self.config.sentence_beta, self.args.device)
         batches = self._step(self._held_out.micro_batches(), self.args.device, evaluating=True)
