@@ -46,6 +46,11 @@ class FKTOConfig(BaseModel):
         description="factor of the mean of -log π(token) over the step's tokens of desirable responses (the end of the "
         "turn too): supervised fine-tuning on them; logged as nll_loss even where the factor is 0",
     )
+    router_loss_weight: NonNegativeFloat = Field(
+        0.0,
+        description="factor of the load-balancing loss of a mixture of experts (transformers: router_aux_loss_coef), a "
+        "mean over the step's tokens and the layers that are run; logged as router_loss where it is not 0",
+    )
     desirable_weight: ClassWeight = Field(
         1.0, description="w_D of responses; 'auto' balances the classes and keeps the mean weight at 1"
     )

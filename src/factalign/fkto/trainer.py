@@ -248,11 +248,11 @@ class FKTOTrainer(Trainer):
         return self._step(batches, device), None
 
     def _step(self, batches: list[MicroBatch], device: torch.device, *, evaluating: bool = False) -> list[StepBatch]:
-        sums = torch.zeros(len(batches), 7, dtype=torch.float64, device=device)
+        sums = torch.zeros(len(batches), 8, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
-            own[:3] = self._objective.counts(batch)
+            own[:4] = self._objective.counts(batch)
             if self.config.uses_kl:
-                own[3:] = self._mismatched(batch, device)
+                own[4:] = self._mismatched(batch, device)
         return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum"), evaluating=evaluating)
 
     @torch.no_grad()
@@ -280,17 +280,18 @@ class FKTOTrainer(Trainer):
             FloatingPointError: The loss is not finite; the message names the rows.
             ValueError: Policy and reference disagree before the first update.
         """
-        logps, entropies = self._objective.logps(model, inputs["rows"])
+        logps, entropies, router = self._objective.logps(model, inputs["rows"])
         rewards, sentences = self._objective.rewards(logps, inputs["rows"])
         if self.state.global_step == 0:
             check_start(rewards.detach(), self._start_tolerance, inputs["names"])
-        terms = self._objective.terms(inputs, logps, rewards, sentences)
+        terms = self._objective.terms(inputs, logps, rewards, sentences, router)
         loss = self._objective.loss(terms, self.state.global_step)
         if not torch.isfinite(loss):
-            response, sentence, nll = (term.item() for term in terms)
+            response, sentence, nll, router_loss = (term.item() for term in terms)
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response}, sentence "
-                f"{sentence}, log-likelihood {nll}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
+                f"{sentence}, log-likelihood {nll}, routers {router_loss}); rows: {', '.join(inputs['names'])}; "
+                f"a lower learning rate may help"
             )
         self._metrics.add(inputs, rewards, sentences, terms, self.state.global_step)
         self._metrics.add_tokens(inputs, logps, entropies)
@@ -321,15 +322,17 @@ class FKTOTrainer(Trainer):
         self.model_wrapped.eval()
         for batch in batches:
             inputs = self._prepare_inputs(batch)
-            logps, entropies = self._objective.logps(self.model_wrapped, inputs["rows"])
+            logps, entropies, router = self._objective.logps(self.model_wrapped, inputs["rows"])
             rewards, sentences = self._objective.rewards(logps, inputs["rows"])
-            metrics.add(inputs, rewards, sentences, self._objective.terms(inputs, logps, rewards, sentences), step=1)
+            terms = self._objective.terms(inputs, logps, rewards, sentences, router)
+            metrics.add(inputs, rewards, sentences, terms, step=1)
             metrics.add_tokens(inputs, logps, entropies)
         row = metrics.row(1, self._over_ranks)
         # A schedule may use one term by turns: here both count.
         factors = [max(turns) for turns in zip(self._objective.factors(0), self._objective.factors(1), strict=True)]
         row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
         row["loss"] += self.config.nll_weight * row["nll_loss"]
+        row["loss"] += self.config.router_loss_weight * row.get("router_loss", 0.0)
         found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
         self.log(found)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)

@@ -20,6 +20,7 @@ from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model import attention
 from factalign.fkto.model.adapters import adapt, adapter_identity, heads, policy_of, train_adapter
 from factalign.fkto.model.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
+from factalign.fkto.model.routing import load_balancing
 from factalign.fkto.model.trunk import FrozenTrunk, decoder_layers, decoder_of
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def prepare_model(
     compute, policy = getattr(torch, config.dtype), policy_of(model)
     if config.packing:
         policy.set_attn_implementation(attention.PACKED)
+    if config.router_loss_weight:
+        load_balancing(policy)
     trunk = None
     model.requires_grad_(config.method == "full")
     remove_dropout(model)
@@ -147,7 +150,8 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
     `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
-    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32, and `with_entropies` the entropies too.
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32, `with_entropies` the entropies too, and
+    `with_router_loss` after both the load-balancing loss of the pass.
     The attribute `logp_dtype` of the model is the type that it computes in, `compute`.
     """
     original, call_head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
@@ -167,6 +171,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         positions: Tensor | None = None,
         trunk_states: Tensor | None = None,
         with_entropies: bool = False,
+        with_router_loss: bool = False,
         **kwargs: Any,
     ) -> Any:
         if targets is None:
@@ -177,11 +182,15 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         layout = attention.packed_forward() if "cu_seq_lens_q" in kwargs else nullcontext()
         given = nullcontext() if trunk_states is None or trunk is None else trunk.starting_from(trunk_states)
         with layout, given, torch.autocast(self.device.type, dtype=compute, enabled=compute != torch.float32):
-            states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+            routers = {"output_router_logits": True} if with_router_loss else {}
+            outputs = decoder(*args, use_cache=False, **kwargs, **routers)
         if trunk is not None and trunk.is_recording:
             return trunk.recorded
-        hidden = states.flatten(0, 1)[positions].to(compute)
-        return call_head(hidden, targets=targets, with_entropies=with_entropies)
+        hidden = outputs.last_hidden_state.flatten(0, 1)[positions].to(compute)
+        scores = call_head(hidden, targets=targets, with_entropies=with_entropies)
+        if not with_router_loss:
+            return scores
+        return *scores, load_balancing(self)(outputs.router_logits, kwargs.get("attention_mask"))
 
     for head in heads(model):
         head.forward = partial(head_forward, head, head.forward)
