@@ -85,13 +85,14 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer("byte_level")
 
 
-def make_model(vocabulary: int, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
+def make_model(vocabulary: int, seed: int = 0, tied: bool = True, **changes: Any) -> LlamaForCausalLM:
     """A Llama with 3 layers of width 32, random enough for its log-probabilities to differ."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=2048, initializer_range=0.3, tie_word_embeddings=tied,
         pad_token_id=0, bos_token_id=None, eos_token_id=0,
+        **changes,
     )  # fmt: skip
     return LlamaForCausalLM(config)
 

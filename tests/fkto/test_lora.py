@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from factalign.fkto.model.lora import install_lora, lora_linear
+
+from .conftest import make_model
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -21,11 +24,19 @@ def test_gradcheck(bias: bool) -> None:
     assert torch.autograd.gradcheck(lora_linear, (x, weight, c if bias else None, a, b, 1.7))
 
 
-def test_the_model_computes_what_peft_computes(model: LlamaForCausalLM) -> None:
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"use_dora": True}, {"lora_bias": True}, {"bias": "all"}, {"use_rslora": True, "rank_pattern": {"q_proj": 2}}],
+    ids=lambda changes: "-".join(changes) or "plain",
+)
+def test_the_model_computes_what_peft_computes(tokenizer: PreTrainedTokenizerFast, changes: dict[str, Any]) -> None:
+    """Variants, biases and scalings too: what the fused product does not cover stays with peft."""
+    model = make_model(len(tokenizer), attention_bias=True)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False, **changes}
+    config = LoraConfig(task_type="CAUSAL_LM", **options)
     peer = get_peft_model(model, config)
     ours = copy.deepcopy(peer)
-    install_lora(ours, dropout=0.0)
+    install_lora(ours)
     ids = torch.arange(24).view(2, 12)
     losses = [m(input_ids=ids, labels=ids).loss for m in (ours, peer)]
     for loss in losses:
@@ -43,7 +54,7 @@ def test_without_its_adapter_the_model_is_the_base(model: LlamaForCausalLM) -> N
     ids = torch.arange(12)[None]
     expected = model(input_ids=ids).logits
     adapted = get_peft_model(model, LoraConfig(init_lora_weights=False, target_modules="all-linear"))
-    install_lora(adapted, dropout=0.0)
+    install_lora(adapted)
     assert not torch.allclose(adapted(input_ids=ids).logits, expected, atol=1e-3)
     with adapted.disable_adapter():
         torch.testing.assert_close(adapted(input_ids=ids).logits, expected)
@@ -51,7 +62,7 @@ def test_without_its_adapter_the_model_is_the_base(model: LlamaForCausalLM) -> N
 
 def test_dropout_stays_with_peft(model: LlamaForCausalLM) -> None:
     adapted = get_peft_model(model, LoraConfig(lora_dropout=0.5, init_lora_weights=False, target_modules="all-linear"))
-    install_lora(adapted, dropout=0.5)
+    install_lora(adapted)
     adapted.train()
     torch.manual_seed(0)
     ids = torch.arange(12)[None]

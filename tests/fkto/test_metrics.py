@@ -38,7 +38,7 @@ def batch(device: str = "cpu") -> StepBatch:
 
 def add(metrics: Metrics, step: int, device: str = "cpu") -> None:
     rewards, sentences = torch.tensor([1.0, -2.0, 9.0]).to(device), torch.tensor([1.0, -4.0, 2.0]).to(device)
-    losses = tuple(torch.tensor(x).to(device) for x in (0.5, 0.75, 0.125))
+    losses = tuple(torch.tensor(x).to(device) for x in (0.5, 0.75, 0.125, 2.25))
     logps, entropies = torch.tensor([-1.0, -2.0, -0.5, -9.0]).to(device), torch.tensor([0.5, 1.0, 1.5, 9.0]).to(device)
     metrics.add_tokens(batch(device), logps.requires_grad_(), entropies)
     metrics.add(batch(device), rewards.requires_grad_(), sentences.requires_grad_(), losses, step)
@@ -57,7 +57,8 @@ def test_a_row_holds_means_since_the_last_row() -> None:
     row = metrics.row(1, over_ranks)
     assert len(asked) == 1
     expected = {
-        "response_loss": 2.0, "sentence_loss": 3.0, "nll_loss": 0.5, "z0": 0.5, "z0_sentence": 0.25,
+        "response_loss": 2.0, "sentence_loss": 3.0, "nll_loss": 0.5, "router_loss": 9.0, "z0": 0.5,
+        "z0_sentence": 0.25,
         "reward_desirable": 0.1, "num_desirable": 4, "reward_undesirable": -0.2, "num_undesirable": 4, "margin": 0.3,
         "sentence_reward_desirable": 0.3, "sentence_num_desirable": 8, "sentence_reward_undesirable": -0.8,
         "sentence_num_undesirable": 4, "sentence_margin": 1.1, "abs_reward_at_start": 1.5, "tokens": 200,
@@ -78,7 +79,7 @@ def test_means_of_classes_are_weighted() -> None:
     inputs["labels"], inputs["label_weights"] = torch.tensor([0.75, 0.0]), torch.tensor([4.0, 2.0])
     inputs["rows"]["sentence_weights"] = torch.tensor([3.0, 1.0, 0.0])
     zero = torch.tensor(0.0)
-    metrics.add(inputs, torch.tensor([1.0, -2.0, 9.0]), torch.tensor([1.0, -4.0, 2.0]), (zero, zero, zero), 0)
+    metrics.add(inputs, torch.tensor([1.0, -2.0, 9.0]), torch.tensor([1.0, -4.0, 2.0]), (zero, zero, zero, zero), 0)
     row = metrics.row(1, lambda values: values)
     expected = {
         "num_desirable": 1, "reward_desirable": 0.1, "num_undesirable": 2, "reward_undesirable": 0.1 * (1 - 4) / 3,

@@ -42,13 +42,15 @@ def make_trainer(
     seed: int = 0,
     model: Any = None,
     eval_rows: Any = None,
+    peft_config: Any = None,
+    ref_model: Any = None,
     **changes: Any,
 ) -> FKTOTrainer:
     config = FKTOConfig(**{**PLAIN, **changes})
     model = make_model(len(tokenizer)) if model is None else model
-    return FKTOTrainer(
-        model, tokenizer, make_rows() if rows is None else rows, config, folder, seed=seed, eval_rows=eval_rows
-    )
+    rows = make_rows() if rows is None else rows
+    given = {"eval_rows": eval_rows, "peft_config": peft_config, "ref_model": ref_model}
+    return FKTOTrainer(model, tokenizer, rows, config, folder, seed=seed, **given)
 
 
 def trained(trainer: FKTOTrainer) -> dict[str, Tensor]:
@@ -432,12 +434,6 @@ def test_evaluation_needs_rows(tokenizer: PreTrainedTokenizerFast, tmp_path: Pat
         make_trainer(tokenizer, tmp_path).evaluate()
     with pytest.raises(ValueError, match="eval_steps needs rows"):
         make_trainer(tokenizer, tmp_path, eval_steps=1)
-
-
-def test_a_model_with_adapters_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    adapted = make_trainer(tokenizer, tmp_path / "first", method="lora").model
-    with pytest.raises(ValueError, match=r"merge_and_unload\(\), or the base model alone with method 'lora'"):
-        make_trainer(tokenizer, tmp_path / "second", model=adapted)
 
 
 # ---- Awkward data ----

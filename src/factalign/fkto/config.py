@@ -53,6 +53,11 @@ class FKTOConfig(BaseModel):
         description="factor of the mean of -log π(token) over the step's tokens of desirable responses (the end of the "
         "turn too): supervised fine-tuning on them; logged as nll_loss even where the factor is 0",
     )
+    router_loss_weight: NonNegativeFloat = Field(
+        0.0,
+        description="factor of the load-balancing loss of a mixture of experts (transformers: router_aux_loss_coef), a "
+        "mean over the step's tokens and the layers that are run; logged as router_loss where it is not 0",
+    )
     desirable_weight: ClassWeight = Field(
         1.0, description="w_D of responses; 'auto' balances the classes and keeps the mean weight at 1"
     )
@@ -89,6 +94,14 @@ class FKTOConfig(BaseModel):
     lora_alpha: PositiveFloat = Field(32.0, description="method 'lora': the update is scaled by alpha / rank")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="method 'lora': dropout before the adapter")
     lora_targets: str | list[str] = Field("all-linear", description="method 'lora': module names, as in peft")
+    lora_modules_to_save: list[str] | None = Field(
+        None,
+        description="method 'lora': modules trained as a whole beside the adapters and saved with them, such as "
+        "embed_tokens and lm_head; where a model has one matrix for both, it stays one",
+    )
+    use_dora: bool = Field(
+        False, description="method 'lora': weights split into magnitude and direction (DoRA, arXiv 2402.09353)"
+    )
     load_in_4bit: bool = Field(False, description="method 'lora': NF4-quantized base (QLoRA; bitsandbytes and a GPU)")
 
     # Optimization
@@ -148,7 +161,7 @@ class FKTOConfig(BaseModel):
     start_tolerance: PositiveFloat = Field(
         2.0,
         description="mean |r| of a micro-batch of the first step, in nats, above which the run ends: policy and "
-        "reference are still the same function then",
+        "reference are still the same function then; not asked where the reference is another model (ref_model)",
     )
     logit_chunk: PositiveInt = Field(256, description="positions whose logits exist at the same time")
     trunk_cache_gib: NonNegativeFloat = Field(

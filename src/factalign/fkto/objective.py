@@ -14,6 +14,9 @@ from factalign.fkto.moving_average import MovingReferencePoint
 from factalign.fkto.rows.batches import MicroBatch, Side, StepBatch
 from factalign.fkto.rows.row_store import RowStore
 
+Terms = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Shares of a step's response loss, sentence loss, negative log-likelihood and router loss; scalars."""
+
 
 class Objective:
     """The losses of `losses`, applied to what `Batches.collate` makes.
@@ -36,11 +39,17 @@ class Objective:
             config.sentence_desirable_weight, config.sentence_undesirable_weight, store.sentence_labels, "sentence"
         )
 
-    def logps(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor]:
-        """The policy's log-probabilities of the scored tokens of a side, `[n]`, and its entropies there, in nats."""
+    def logps(self, model: nn.Module, side: Side) -> tuple[Tensor, Tensor, Tensor]:
+        """The policy's log-probabilities of the scored tokens of a side, `[n]`, and its entropies there, in nats.
+
+        The third is the load-balancing loss of the pass, a scalar; 0 where none is asked for.
+        """
         above = self._config.checkpoint_activations_above
         set_checkpointing(model, above is not None and side["inputs"]["input_ids"].numel() > above)
-        return model(**side["inputs"], with_entropies=True)
+        if self._config.router_loss_weight:
+            return model(**side["inputs"], with_entropies=True, with_router_loss=True)
+        logps, entropies = model(**side["inputs"], with_entropies=True)
+        return logps, entropies, logps.new_zeros(())
 
     def rewards(self, logps: Tensor, side: Side) -> tuple[Tensor, Tensor]:
         """The rewards r of the sequences of a side `[size]` and of their labelled sentences `[m]`."""
@@ -57,25 +66,26 @@ class Objective:
         return torch.stack([rewards.sum(), rewards.new_tensor(len(rewards)), (sentences * share).sum(), share.sum()])
 
     def counts(self, batch: MicroBatch) -> Tensor:
-        """What a micro-batch counts in the means of the step: `[3]`, its labels, sentences and imitated tokens."""
-        tokens = batch["nll_weights"][batch["rows"]["of_row"]]
-        return torch.stack([batch["label_weights"].sum(), batch["rows"]["sentence_counts"].sum(), tokens.sum()])
+        """What a micro-batch counts in the means of the step: `[4]`, its labels, sentences, imitated and all tokens."""
+        imitated = batch["nll_weights"][batch["rows"]["of_row"]].sum()
+        labels, sentences = batch["label_weights"].sum(), batch["rows"]["sentence_counts"].sum()
+        return torch.stack([labels, sentences, imitated, imitated.new_tensor(batch["tokens"])])
 
     def step(self, batches: Sequence[MicroBatch], sums: Tensor, *, evaluating: bool = False) -> list[StepBatch]:
         """The micro-batches of a step with its counts and its z0.
 
         Args:
             batches: This rank's micro-batches.
-            sums: `[batches, 7]`, over all ranks, of each micro-batch: `counts` and `mismatched`.
+            sums: `[batches, 8]`, over all ranks, of each micro-batch: `counts` and `mismatched`.
             evaluating: The step is none of training: its z0 is its own, and no moving average takes notice.
         """
         total = sums.sum(0)
-        num_labels, num_sentences, num_nll = torch.where(total[:3] > 0, total[:3], 1).float()
+        num_labels, num_sentences, num_nll, num_tokens = torch.where(total[:4] > 0, total[:4], 1).float()
         average = None if evaluating else self.moving_z0
-        moving = None if average is None else average.update(total[3::2], total[4::2]).float()
+        moving = None if average is None else average.update(total[4::2], total[5::2]).float()
         result: list[StepBatch] = []
         for batch, own in zip(batches, sums, strict=True):
-            kl = (total if self._config.kl_scope == "step" else own)[3:].float()
+            kl = (total if self._config.kl_scope == "step" else own)[4:].float()
             z0 = (reference_point(kl[0], kl[1]), reference_point(kl[2], kl[3])) if moving is None else moving
             result.append(
                 {
@@ -84,16 +94,15 @@ class Objective:
                     "num_labels": num_labels,
                     "num_sentences": num_sentences,
                     "num_nll": num_nll,
+                    "num_tokens": num_tokens,
                     "z0": z0[0],
                     "z0_sentence": z0[1],
                 }
             )
         return result
 
-    def terms(
-        self, inputs: StepBatch, logps: Tensor, rewards: Tensor, sentences: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """This micro-batch's share of the step's response loss, sentence loss and negative log-likelihood.
+    def terms(self, inputs: StepBatch, logps: Tensor, rewards: Tensor, sentences: Tensor, router: Tensor) -> Terms:
+        """This micro-batch's share of the step's response loss, sentence loss, negative log-likelihood and router loss.
 
         They come without their factors.
 
@@ -102,6 +111,7 @@ class Objective:
             logps: `[n]`, of its rows' scored tokens.
             rewards: `[size]`, of its rows.
             sentences: `[m]`, of their sentences.
+            router: The load-balancing loss of their forward pass.
         """
         side, config = inputs["rows"], self._config
         response = inputs["label_weights"] * kto_losses(
@@ -115,14 +125,17 @@ class Objective:
             response.sum() / inputs["num_labels"],
             sentence.sum() / inputs["num_sentences"],
             nll / inputs["num_nll"],
+            router * (inputs["tokens"] / inputs["num_tokens"]),
         )
 
-    def loss(self, terms: tuple[Tensor, Tensor, Tensor], step: int) -> Tensor:
+    def loss(self, terms: Terms, step: int) -> Tensor:
         """The sum of `terms`, each times its factor in a step, counted from 0."""
         response_factor, sentence_factor = self.factors(step)
-        response, sentence, nll = terms
+        response, sentence, nll, router = terms
         loss = response_factor * response + sentence_factor * sentence
-        return loss + self._config.nll_weight * nll if self._config.nll_weight else loss
+        if self._config.nll_weight:
+            loss = loss + self._config.nll_weight * nll
+        return loss + self._config.router_loss_weight * router if self._config.router_loss_weight else loss
 
     def factors(self, step: int) -> tuple[float, float]:
         """(λ, λ_s) of a step, counted from 0; alternating, each is 0 by turns."""

@@ -45,6 +45,7 @@ def open_cache(
     space = content_hash(
         model, config.dtype, config.method, config.packing, config.load_in_4bit,
         config.train_layers if config.method == "layers" else None, attention, *_compute(device),
+        *((config.use_dora, config.lora_modules_to_save) if config.use_dora or config.lora_modules_to_save else ()),
     )[:32]  # fmt: skip
     if config.reference_cache_dir is None:
         return ReferenceCache(None, space)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 from huggingface_hub import upload_folder
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -17,8 +19,12 @@ from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import SchedulerType
 
+from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.model.adapters import adapter_identity, check_adapter, policy_of
+from factalign.fkto.model.explicit_reference import Reference, open_reference
 from factalign.fkto.model.greedy import stopping_tokens
+from factalign.fkto.model.loading import open_policy
 from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
 from factalign.fkto.model.selfcheck import SelfCheck, check_start
 from factalign.fkto.model.trunk import StateStore
@@ -42,6 +48,7 @@ from factalign.fkto.run.samples import Samples
 from factalign.fkto.run.warmup import count_from_one
 
 if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
@@ -51,19 +58,25 @@ class FKTOTrainer(Trainer):
     """Trains `model` on labelled rows; see `losses` for the objective and `FKTOConfig` for the choices.
 
     The reference is the policy as it is handed over. What is trained is prepared here: hand over a plain causal
-    language model, not one with adapters.
+    language model, or a `PeftModel` whose one adapter is to be trained on (with method `lora`; the reference has the
+    adapter as it was).
 
     Args:
-        model: The policy.
-        tokenizer: Its fast tokenizer.
+        model: The policy, or its folder or name on the Hugging Face hub (safetensors only; no code of its own is run).
+        tokenizer: Its fast tokenizer; None takes the one that lies with a model that is named.
         rows: `Row`s, or mappings in one of the formats of `data` and `pairs`.
         config: The choices.
         output_dir: Gets checkpoints, `training_log.jsonl`, `evaluation_log.jsonl`, and from `save_result` the weights.
         seed: Decides the order, the mismatched pairs and the adapter's first weights.
         eval_rows: Rows for `evaluate`.
         callbacks: More `TrainerCallback`s.
+        peft_config: The adapter to train with method `lora`, instead of the settings `lora_*` and `use_dora`; of the
+            kinds in `adapters.KINDS`.
+        ref_model: The reference, where it is not the policy as handed over: a model with the same tokenizer, or its
+            folder or name. It is let go when its log-probabilities are known.
 
     Raises:
+        PolicyError: A model that is named cannot be read.
         RecordError: A row cannot be trained on.
         ValueError: Model, rows and configuration do not fit each other.
     """
@@ -73,8 +86,8 @@ class FKTOTrainer(Trainer):
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
+        model: PreTrainedModel | PeftModel | str | Path,
+        tokenizer: PreTrainedTokenizerFast | None,
         rows: Iterable[Row] | Iterable[Mapping[str, Any]],
         config: FKTOConfig,
         output_dir: str | Path,
@@ -82,12 +95,11 @@ class FKTOTrainer(Trainer):
         seed: int = 0,
         eval_rows: Iterable[Row] | Iterable[Mapping[str, Any]] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
+        peft_config: PeftConfig | None = None,
+        ref_model: PreTrainedModel | str | Path | None = None,
     ) -> None:
-        if getattr(model, "peft_config", None):
-            raise ValueError(
-                f"{type(model).__name__} holds adapters: hand over model.merge_and_unload(), or the base model alone "
-                f"with method 'lora', which adds an adapter of its own"
-            )
+        model, tokenizer = open_policy(model, tokenizer, config)
+        check_adapter(model, peft_config, config)
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
         judged = None if eval_rows is None else parse_rows(eval_rows)
@@ -100,12 +112,23 @@ class FKTOTrainer(Trainer):
         self._objective = Objective(config, self._store)
         set_seed(seed)
         handed_over = model_hash(model)
+        if peft_config is not None:
+            handed_over = content_hash(handed_over, adapter_identity(peft_config))
+        given = None
+        if ref_model is not None:
+            given = open_reference(ref_model, model, tokenizer, config, self._store.sequences)
+        self._given_reference, self._start_tolerance = given, config.start_tolerance if given is None else math.inf
         cast_model(model, config)
-        check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
-        model, trunk = prepare_model(model, config)
+        check = SelfCheck(policy_of(model), self._store.sequences, config.selfcheck_tolerance)
+        model, trunk = prepare_model(model, config, peft_config)
         self.config = config = check.settle(model, trunk, config)
         args = training_arguments(config, self.folder, seed)
-        self.references = open_cache(config, self.folder, handed_over, model.config._attn_implementation, args.device)
+        source = Reference(model, handed_over, config) if given is None else given
+        self.references = open_cache(
+            source.config, self.folder, source.identity, source.model.config._attn_implementation, args.device
+        )
+        if given is not None:
+            handed_over = content_hash(handed_over, given.identity)
         self._checkpoints = Checkpoints(
             self.folder,
             run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size, judged),
@@ -144,6 +167,8 @@ class FKTOTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         if self._samples is not None and self._sharded:
             raise ValueError("sample_steps: a policy whose weights are sharded (FSDP, DeepSpeed) cannot be sampled")
+        if given is not None and self._sharded:
+            raise ValueError("ref_model: where ranks share the policy's weights, the reference can only be the policy")
 
     def get_train_dataloader(self) -> DataLoader:
         """The plan's micro-batches; it is rank-aware already, so accelerate does not shard it again."""
@@ -185,6 +210,7 @@ class FKTOTrainer(Trainer):
             self._checkpoints.check(resume_from_checkpoint)
         if not self._sharded:
             # Before a checkpoint is loaded: the reference is the policy as it was handed over.
+            self._compute_given_references()
             self._compute_references(self.model)
         self._began = time.monotonic()
         self._metrics.start_clock()
@@ -210,6 +236,20 @@ class FKTOTrainer(Trainer):
             self._compute_references(model)
         return model, loader
 
+    def _compute_given_references(self) -> None:
+        """Fill the reference cache by the `ref_model`, for training and evaluation, and let go of the model."""
+        if self._given_reference is None:
+            return
+        model, config = self._given_reference.model.to(self.args.device), self._given_reference.config
+        batches = Batches(self._store, self.references, None, config)
+        computation = Precomputation(batches, self.references, None, self._states, config.packing)
+        needed = sequences_of_run(self._store, self.plan, self.config)
+        needed |= {} if self._held_out is None else self._held_out.sequences
+        computation.run(model, needed, self.accelerator, self._prepare_inputs, sharded=False)
+        self._given_reference = None
+        del model
+        clear_device_cache(garbage_collection=True)
+
     def _compute_references(self, model: nn.Module) -> None:
         """Fill the reference cache, and with method `layers` the trunk states, for all sequences of the run."""
         needed = sequences_of_run(self._store, self.plan, self.config)
@@ -234,11 +274,11 @@ class FKTOTrainer(Trainer):
         return self._step(batches, device), None
 
     def _step(self, batches: list[MicroBatch], device: torch.device, *, evaluating: bool = False) -> list[StepBatch]:
-        sums = torch.zeros(len(batches), 7, dtype=torch.float64, device=device)
+        sums = torch.zeros(len(batches), 8, dtype=torch.float64, device=device)
         for own, batch in zip(sums, batches, strict=True):
-            own[:3] = self._objective.counts(batch)
+            own[:4] = self._objective.counts(batch)
             if self.config.uses_kl:
-                own[3:] = self._mismatched(batch, device)
+                own[4:] = self._mismatched(batch, device)
         return self._objective.step(batches, self.accelerator.reduce(sums, reduction="sum"), evaluating=evaluating)
 
     @torch.no_grad()
@@ -266,17 +306,18 @@ class FKTOTrainer(Trainer):
             FloatingPointError: The loss is not finite; the message names the rows.
             ValueError: Policy and reference disagree before the first update.
         """
-        logps, entropies = self._objective.logps(model, inputs["rows"])
+        logps, entropies, router = self._objective.logps(model, inputs["rows"])
         rewards, sentences = self._objective.rewards(logps, inputs["rows"])
         if self.state.global_step == 0:
-            check_start(rewards.detach(), self.config.start_tolerance, inputs["names"])
-        terms = self._objective.terms(inputs, logps, rewards, sentences)
+            check_start(rewards.detach(), self._start_tolerance, inputs["names"])
+        terms = self._objective.terms(inputs, logps, rewards, sentences, router)
         loss = self._objective.loss(terms, self.state.global_step)
         if not torch.isfinite(loss):
-            response, sentence, nll = (term.item() for term in terms)
+            response, sentence, nll, router_loss = (term.item() for term in terms)
             raise FloatingPointError(
                 f"step {self.state.global_step + 1}: the loss is {loss.item()} (response {response}, sentence "
-                f"{sentence}, log-likelihood {nll}); rows: {', '.join(inputs['names'])}; a lower learning rate may help"
+                f"{sentence}, log-likelihood {nll}, routers {router_loss}); rows: {', '.join(inputs['names'])}; "
+                f"a lower learning rate may help"
             )
         self._metrics.add(inputs, rewards, sentences, terms, self.state.global_step)
         self._metrics.add_tokens(inputs, logps, entropies)
@@ -300,21 +341,24 @@ class FKTOTrainer(Trainer):
             raise ValueError("evaluate() judges the eval_rows that the trainer is made with")
         if self._sharded and not self._referenced:
             raise ValueError("a sharded policy can be evaluated after its training has begun")
+        self._compute_given_references()
         self._compute_eval_references(self.model)
         metrics = Metrics(self.config.beta, self.config.sentence_beta, self.args.device)
         batches = self._step(self._held_out.micro_batches(), self.args.device, evaluating=True)
         self.model_wrapped.eval()
         for batch in batches:
             inputs = self._prepare_inputs(batch)
-            logps, entropies = self._objective.logps(self.model_wrapped, inputs["rows"])
+            logps, entropies, router = self._objective.logps(self.model_wrapped, inputs["rows"])
             rewards, sentences = self._objective.rewards(logps, inputs["rows"])
-            metrics.add(inputs, rewards, sentences, self._objective.terms(inputs, logps, rewards, sentences), step=1)
+            terms = self._objective.terms(inputs, logps, rewards, sentences, router)
+            metrics.add(inputs, rewards, sentences, terms, step=1)
             metrics.add_tokens(inputs, logps, entropies)
         row = metrics.row(1, self._over_ranks)
         # A schedule may use one term by turns: here both count.
         factors = [max(turns) for turns in zip(self._objective.factors(0), self._objective.factors(1), strict=True)]
         row["loss"] = factors[0] * row["response_loss"] + factors[1] * row["sentence_loss"]
         row["loss"] += self.config.nll_weight * row["nll_loss"]
+        row["loss"] += self.config.router_loss_weight * row.get("router_loss", 0.0)
         found = {f"{metric_key_prefix}_{name}": value for name, value in row.items()}
         if self.config.best_metric and found.get(self.config.best_metric) is None:
             raise ValueError(f"best_metric {self.config.best_metric}: the eval_rows lack a class that this needs")

@@ -53,22 +53,23 @@ def lora_linear(x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Te
     return flat.unflatten(0, x.shape[:-1])
 
 
-def install_lora(model: nn.Module, dropout: float) -> None:
+def install_lora(model: nn.Module) -> None:
     """Let peft's adapted linear layers compute `lora_linear`.
 
-    What it does not cover (dropout, a quantized base, weights that DeepSpeed hands out module by module) stays with
-    peft.
+    What it does not cover (dropout, DoRA and other variants, a bias of the adapter, a quantized base, weights that
+    DeepSpeed hands out module by module) stays with peft.
 
     Args:
         model: A `PeftModel` with one adapter.
-        dropout: Its `lora_dropout`.
     """
     from peft.tuners.lora import Linear
 
-    if dropout:
-        return
     for layer in model.modules():
-        if type(layer) is Linear and type(layer.base_layer) is nn.Linear:
+        if type(layer) is not Linear or type(layer.base_layer) is not nn.Linear or layer.lora_variant:
+            continue
+        (name,) = layer.lora_A
+        plain = isinstance(layer.lora_dropout[name], nn.Identity) and layer.lora_B[name].bias is None
+        if plain and (layer.base_layer.bias is None or not layer.base_layer.bias.requires_grad):
             layer.forward = partial(_forward, layer, layer.forward)
 
 

@@ -18,11 +18,13 @@ from torch.utils.checkpoint import checkpoint
 
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model import attention
+from factalign.fkto.model.adapters import adapt, adapter_identity, heads, policy_of, train_adapter
 from factalign.fkto.model.logps import LogitRule, chunked_logps, chunked_logps_and_entropies
-from factalign.fkto.model.lora import install_lora
+from factalign.fkto.model.routing import load_balancing
 from factalign.fkto.model.trunk import FrozenTrunk, decoder_layers, decoder_of
 
 if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
@@ -30,8 +32,8 @@ ORIGINS = {"_name_or_path", "name_or_path", "_commit_hash", "transformers_versio
 """Keys of a model's configuration that say where it came from; types are those of the parameters."""
 
 
-def model_hash(model: PreTrainedModel) -> str:
-    """SHA-256 over the configuration and the names, types and bytes of all parameters.
+def model_hash(model: PreTrainedModel | PeftModel) -> str:
+    """SHA-256 over the configuration, and its adapter's, and the names, types and bytes of all parameters.
 
     Two models with it in common are the same function: the parameters alone do not know `rope_theta` and the like.
 
@@ -43,6 +45,8 @@ def model_hash(model: PreTrainedModel) -> str:
         data = parameter.detach().contiguous().cpu()
         digest.update(f"{name} {data.dtype} {tuple(data.shape)}".encode())
         digest.update(data.flatten().view(torch.uint8).numpy())
+    for adapter in getattr(model, "peft_config", {}).values():
+        digest.update(adapter_identity(adapter).encode())
     return digest.hexdigest()
 
 
@@ -52,20 +56,26 @@ def _without_origins(config: Any) -> Any:
     return config
 
 
-def cast_model(model: PreTrainedModel, config: FKTOConfig) -> None:
+def cast_model(model: PreTrainedModel | PeftModel, config: FKTOConfig) -> None:
     """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type."""
     if config.method == "full":
         model.to(torch.float32)
     elif not config.load_in_4bit:
+        held = [(p, p.data.float()) for p in (train_adapter(model) if hasattr(model, "peft_config") else ())]
         model.to(getattr(torch, config.dtype))
+        for parameter, exact in held:
+            parameter.data = exact
 
 
-def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module, FrozenTrunk | None]:
+def prepare_model(
+    model: PreTrainedModel | PeftModel, config: FKTOConfig, peft_config: PeftConfig | None = None
+) -> tuple[nn.Module, FrozenTrunk | None]:
     """Choose the trained weights (kept in float32), freeze the rest, and install the log-probability forward.
 
     Args:
         model: After `cast_model`.
         config: The choices.
+        peft_config: The adapter of method `lora`, where the settings do not say what it is.
 
     Returns:
         The model to train (a `PeftModel` with method `lora`), and its trunk with method `layers`.
@@ -73,9 +83,11 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
     Raises:
         ValueError: The method does not fit the model.
     """
-    compute = getattr(torch, config.dtype)
+    compute, policy = getattr(torch, config.dtype), policy_of(model)
     if config.packing:
-        model.set_attn_implementation(attention.PACKED)
+        policy.set_attn_implementation(attention.PACKED)
+    if config.router_loss_weight:
+        load_balancing(policy)
     trunk = None
     model.requires_grad_(config.method == "full")
     remove_dropout(model)
@@ -87,32 +99,20 @@ def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module
         for layer in layers[split:]:
             layer.to(torch.float32).requires_grad_(True)
         trunk = FrozenTrunk(model, split)
-    install_forward(model, compute, config.logit_chunk, trunk)
-    if config.method != "lora":
-        return model, trunk
-    from peft import LoraConfig, get_peft_model
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    lora = LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=config.lora_targets,
-        task_type="CAUSAL_LM",
-    )
-    adapted = get_peft_model(model, lora)
-    if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
-        raise ValueError(f"lora_targets {config.lora_targets!r} adapts the output head, which is not supported")
-    install_lora(adapted, config.lora_dropout)
-    return adapted, None
+    prepared = adapt(model, config, peft_config) if config.method == "lora" else model
+    install_forward(policy, compute, config.logit_chunk, trunk)
+    return prepared, trunk
 
 
 def remove_dropout(model: nn.Module) -> None:
     """Let the model's own dropout drop nothing: it would tell policy and reference apart where they are the same.
 
-    Transformers keeps some probabilities in `nn.Dropout`, and some as numbers of the module that uses them.
+    Transformers keeps some probabilities in `nn.Dropout`, and some as numbers of the module that uses them. That of an
+    adapter stays.
     """
-    for module in model.modules():
+    for path, module in model.named_modules():
+        if "lora_dropout" in path:
+            continue
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
         for name, value in vars(module).items():
@@ -150,13 +150,15 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
     The log-probabilities are computed inside `forward` so that the hooks of DDP, FSDP and DeepSpeed see one ordinary
     forward pass; the head is called as a module, with `targets`, because ZeRO-3 hands out its weight only then.
     `forward(input_ids, position_ids, positions, targets, …)` takes what `batches.model_inputs` makes, and with a trunk
-    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32, and `with_entropies` the entropies too.
+    optionally `trunk_states` `[rows, length, width]`; it returns `[n]` float32, `with_entropies` the entropies too, and
+    `with_router_loss` after both the load-balancing loss of the pass.
     The attribute `logp_dtype` of the model is the type that it computes in, `compute`.
     """
-    original, head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
-    logits = head.forward
+    original, call_head, rule = model.forward, model.get_output_embeddings(), logit_rule(model)
 
-    def head_forward(hidden: Tensor, targets: Tensor | None = None, with_entropies: bool = False) -> Any:
+    def head_forward(
+        head: Any, logits: Any, hidden: Tensor, targets: Tensor | None = None, with_entropies: bool = False
+    ) -> Any:
         if targets is None:
             return logits(hidden)
         scores = chunked_logps_and_entropies if with_entropies else chunked_logps
@@ -169,6 +171,7 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         positions: Tensor | None = None,
         trunk_states: Tensor | None = None,
         with_entropies: bool = False,
+        with_router_loss: bool = False,
         **kwargs: Any,
     ) -> Any:
         if targets is None:
@@ -181,13 +184,18 @@ def install_forward(model: PreTrainedModel, compute: torch.dtype, chunk: int, tr
         # A cache would hold a copy of every trained weight to the end of the pass, recomputed and sharded ones too.
         cast = torch.autocast(self.device.type, compute, enabled=compute != torch.float32, cache_enabled=False)
         with layout, given, cast:
-            states = decoder(*args, use_cache=False, **kwargs).last_hidden_state
+            routers = {"output_router_logits": True} if with_router_loss else {}
+            outputs = decoder(*args, use_cache=False, **kwargs, **routers)
         if trunk is not None and trunk.is_recording:
             return trunk.recorded
-        hidden = states.flatten(0, 1)[positions].to(compute)
-        return head(hidden, targets=targets, with_entropies=with_entropies)
+        hidden = outputs.last_hidden_state.flatten(0, 1)[positions].to(compute)
+        scores = call_head(hidden, targets=targets, with_entropies=with_entropies)
+        if not with_router_loss:
+            return scores
+        return *scores, load_balancing(self)(outputs.router_logits, kwargs.get("attention_mask"))
 
-    head.forward = head_forward
+    for head in heads(model):
+        head.forward = partial(head_forward, head, head.forward)
     model.logp_dtype = compute
     model.forward = MethodType(forward, model)
 

@@ -107,6 +107,7 @@ class StepBatch(MicroBatch):
         num_labels: Scalar, the sum of the step's `label_weights`; 1 where that is 0.
         num_sentences: Scalar, the sum of its `sentence_counts`; 1 where that is 0.
         num_nll: Scalar, the sum of its tokens' `nll_weights`; 1 where that is 0.
+        num_tokens: Scalar, the sum of its `tokens`.
         z0: Scalar, the reference point of responses, in the unit of r (see `losses`).
         z0_sentence: Scalar, the reference point of sentences.
     """
@@ -114,6 +115,7 @@ class StepBatch(MicroBatch):
     num_labels: Tensor
     num_sentences: Tensor
     num_nll: Tensor
+    num_tokens: Tensor
     z0: Tensor
     z0_sentence: Tensor
 

@@ -16,7 +16,7 @@ from factalign.fkto.losses import k3
 from factalign.fkto.rows.batches import StepBatch
 
 LOSS_SUMS = (
-    "response_loss", "sentence_loss", "nll_loss", "micro_batches", "z0", "z0_sentence", "tokens",
+    "response_loss", "sentence_loss", "nll_loss", "router_loss", "micro_batches", "z0", "z0_sentence", "tokens",
     "first_abs_reward", "first_rows",
     "desirable", "desirable_weight", "desirable_reward", "undesirable", "undesirable_weight", "undesirable_reward",
     "sentence_desirable", "sentence_desirable_weight", "sentence_desirable_reward",
@@ -48,16 +48,14 @@ class Metrics:
         """Count the seconds of the next row from now on."""
         self._began = time.monotonic()
 
-    def add(
-        self, inputs: StepBatch, rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, Tensor, Tensor], step: int
-    ) -> None:
+    def add(self, inputs: StepBatch, rewards: Tensor, sentences: Tensor, losses: tuple[Tensor, ...], step: int) -> None:
         """Add a micro-batch.
 
         Args:
             inputs: The micro-batch.
             rewards: `[size]`, r of its rows.
             sentences: `[m]`, r of their sentences.
-            losses: Its shares of the response loss, the sentence loss and the negative log-likelihood.
+            losses: Its shares of the step's terms, see `Objective.terms`.
             step: Optimizer steps before this one.
         """
         rewards, sentences = rewards.detach().double(), sentences.detach().double()
@@ -104,6 +102,8 @@ class Metrics:
             "z0": total["z0"] / max(total["micro_batches"], 1),
             "z0_sentence": total["z0_sentence"] / max(total["micro_batches"], 1),
         }
+        if total["router_loss"]:  # of a mixture of experts it is never 0
+            row["router_loss"] = total["router_loss"] / steps
         for prefix, beta in self._betas.items():
             means: dict[str, float | None] = {}
             for name in ("desirable", "undesirable"):

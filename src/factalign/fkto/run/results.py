@@ -47,6 +47,11 @@ def write_result(
     kind = result["kind"]
     if kind == "adapter":
         model.save_pretrained(folder / kind, state_dict=state)
+        named = folder / kind / model.active_adapter
+        if named.is_dir():  # peft does so with an adapter that is not called "default"
+            for path in named.iterdir():
+                path.replace(folder / kind / path.name)
+            named.rmdir()
     else:
         save_model(model, tokenizer, folder / kind, state or model.state_dict())
     (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
