@@ -92,12 +92,14 @@ def run(manifest: Manifest) -> dict[str, Any]:
     import transformers
 
     from factalign.fkto.rows.data import read_rows
+    from factalign.fkto.run.ranks import join_ranks
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    join_ranks()
     config = manifest.config
     rows = read_rows(manifest.preferences)
     eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)

@@ -32,6 +32,7 @@ from factalign.fkto.run.arguments import training_arguments
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
+from factalign.fkto.run.ranks import from_main, give_addresses
 from factalign.fkto.run.results import resources, write_result
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class FKTOTrainer(Trainer):
             logger.warning(warning)
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        handed_over = model_hash(model)
+        handed_over = from_main(lambda: model_hash(model))
         cast_model(model, config)
         check = SelfCheck(model, self._store.sequences, config.selfcheck_tolerance)
         model, trunk = prepare_model(model, config)
@@ -171,6 +172,7 @@ class FKTOTrainer(Trainer):
     def _prepare_for_training(
         self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
     ) -> tuple[nn.Module, DataLoader]:
+        give_addresses(self.model)
         model, loader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         if self._sharded:
             needed = sequences_of_run(self._store, self.plan, self.config)

@@ -16,7 +16,9 @@ DTYPES = ("bfloat16", "float16", "float32")
 def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4bit: bool = False) -> tuple[Any, Any]:
     """Load a policy: `(model, tokenizer)`, in evaluation mode, its adapters merged in order.
 
-    Only safetensors are read and no code from the model's folder is run.
+    Only safetensors are read and no code from the model's folder is run. Where accelerate is told
+    `fsdp_cpu_ram_efficient_loading`, the first process of a machine holds the weights; the others have their shapes
+    alone, on the meta device, until FSDP sends them what is in them.
 
     Args:
         handle: A `PolicyHandle`, the model and its adapters.
@@ -39,7 +41,8 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
     check_model(name)
     for adapter in handle["adapters"]:
         _check_adapter(Path(adapter))
-    quantization = _quantization(handle, dtype) if load_in_4bit else {}
+    shapes_alone = not load_in_4bit and _others_load()
+    placement = _quantization(handle, dtype) if load_in_4bit else {"device_map": "meta"} if shapes_alone else {}
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -50,7 +53,7 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                **quantization,
+                **placement,
             )
     except Exception as error:
         raise PolicyError(
@@ -64,9 +67,18 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
             f"the weights at {name!r} are incomplete: {len(absent)} tensors are missing or of another shape, "
             f"first {absent[0]}"
         )
-    for adapter in handle["adapters"]:
+    # Merging changes numbers, and no shapes.
+    for adapter in [] if shapes_alone else handle["adapters"]:
         model = _merge(model, Path(adapter))
     return model.eval(), tokenizer
+
+
+def _others_load() -> bool:
+    """Whether another process of this machine loads the weights for this one: as transformers itself decides it."""
+    from transformers.distributed.utils import is_local_dist_rank_0
+    from transformers.integrations import is_fsdp_enabled
+
+    return is_fsdp_enabled() and not is_local_dist_rank_0()
 
 
 def _quantization(handle: PolicyHandle, dtype: str) -> dict[str, Any]:
