@@ -18,10 +18,10 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from torch import nn
 
-from factalign.fkto import trainer
 from factalign.fkto.__main__ import main
+from factalign.fkto.run import sharding
 
-started, give_addresses, shard = PartialState.__init__, trainer.give_addresses, accelerator.fsdp2_prepare_model
+started, give_addresses, shard = PartialState.__init__, sharding.give_addresses, accelerator.fsdp2_prepare_model
 told: dict[str, Any] = {}
 
 
@@ -45,6 +45,6 @@ def shard_and_tell(self: Any, model: nn.Module) -> nn.Module:
 
 if __name__ == "__main__":
     PartialState.__init__ = start
-    trainer.give_addresses = count_and_give_addresses
+    sharding.give_addresses = count_and_give_addresses
     accelerator.fsdp2_prepare_model = shard_and_tell
     sys.exit(main(sys.argv[1:]))

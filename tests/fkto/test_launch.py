@@ -439,6 +439,37 @@ def test_ranks_that_share_the_weights_agree_to_pad(
         torch.testing.assert_close(found[name], expected[name], atol=1e-4, rtol=1e-2)
 
 
+@pytest.mark.parametrize("method", ["full", "lora", "layers"])
+def test_sharded_weights_travel_in_bfloat16_and_log_probabilities_stay_float32(
+    manifest: Callable[..., Path], tmp_path: Path, method: str
+) -> None:
+    changes = {"method": method, "train_layers": 1, "dtype": "bfloat16", "learning_rate": 1e-3, "max_steps": 3}
+    one, shared = (
+        manifest(name, **changes, micro_batch_size=1, reference_cache_dir=str(tmp_path / f"cache_{name}"))
+        for name in ("one", "shared")
+    )
+    launch(one)
+    launch(shared, processes=2, profile="fsdp2")
+    assert {json.loads(Path(f"{shared}.{rank}").read_text())["travel_as"] for rank in (0, 1)} == {"torch.bfloat16"}
+    own, found = (
+        {k: v for path in (tmp_path / f"cache_{name}").rglob("*.safetensors") for k, v in load_file(path).items()}
+        for name in ("one", "shared")
+    )
+    assert own.keys() == found.keys()
+    for key in own:
+        torch.testing.assert_close(found[key], own[key], atol=1e-5, rtol=0)
+    rows = [(tmp_path / name / "training_log.jsonl").read_text().splitlines() for name in ("one", "shared")]
+    for single, double in zip(*rows, strict=True):
+        for key in ("loss", "grad_norm", "mean_logp"):
+            assert json.loads(double)[key] == pytest.approx(json.loads(single)[key], rel=0.02), key
+
+
+def test_an_8_bit_optimizer_that_cannot_update_shards_is_refused(manifest: Callable[..., Path]) -> None:
+    path = manifest("x", method="full", optimizer="adamw_bnb_8bit")
+    with pytest.raises(AssertionError, match="optimizer 'adamw_bnb_8bit' does not work with FSDP; choose adamw_torch"):
+        launch(path, processes=2, profile="fsdp2")
+
+
 def test_what_the_first_rank_finds_is_known_to_all(tmp_path: Path) -> None:
     """Its errors too: nobody waits for what will not come."""
     script = tmp_path / "ranks.py"

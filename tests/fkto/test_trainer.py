@@ -774,3 +774,12 @@ def test_states_left_by_a_killed_run_are_not_read(tmp_path):
     assert torch.equal(store.get("second"), 2 * states)
     store.close()
     assert not path.exists()
+
+
+def test_references_reach_the_device_as_they_are(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """With DeepSpeed, transformers makes bfloat16 of every floating tensor of a batch, log-probabilities too."""
+    trainer = make_trainer(tokenizer, tmp_path)
+    trainer.is_deepspeed_enabled = True
+    reference = torch.tensor([-1.2345678, -300.123])
+    found = trainer._prepare_inputs({"rows": {"reference": reference, "names": ["a"]}})["rows"]
+    assert found["names"] == ["a"] and torch.equal(found["reference"], reference)

@@ -8,6 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.run.sharding import uses_fsdp
 
 
 def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> TrainingArguments:
@@ -39,4 +40,6 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         ddp_broadcast_buffers=False,
         disable_tqdm=True,
         remove_unused_columns=False,
+        # Otherwise FSDP keeps the gradients of all weights on every rank until the last micro-batch of a step.
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": True}} if uses_fsdp() else None,
     )

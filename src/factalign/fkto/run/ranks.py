@@ -1,4 +1,4 @@
-"""What one rank does for all, and what a rank without weights needs before accelerate shares them out."""
+"""The processes of a run, its ranks, and what one does for all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -45,14 +44,3 @@ def from_main(compute: Callable[[], T]) -> T:
     if problem is not None:
         raise ValueError(f"the first rank ended with {problem}")
     return result
-
-
-def give_addresses(model: nn.Module) -> None:
-    """Let trained weights on the meta device have memory, which nobody touches: the system does not even provide it.
-
-    accelerate tells the optimizer's parameters apart by their addresses, and puts them back on the meta device before
-    the first rank sends what is in them.
-    """
-    for parameter in model.parameters():
-        if parameter.is_meta and parameter.requires_grad:
-            torch.utils.swap_tensors(parameter, nn.Parameter(torch.empty_like(parameter, device="cpu")))
