@@ -53,11 +53,15 @@ def _without_origins(config: Any) -> Any:
 
 
 def cast_model(model: PreTrainedModel, config: FKTOConfig) -> None:
-    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type."""
-    if config.method == "full":
-        model.to(torch.float32)
-    elif not config.load_in_4bit:
-        model.to(getattr(torch, config.dtype))
+    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type.
+
+    Buffers stay as they are: rotary frequencies, rounded, would turn far positions by wrong angles.
+    """
+    if config.load_in_4bit:
+        return
+    dtype = torch.float32 if config.method == "full" else getattr(torch, config.dtype)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 def prepare_model(model: PreTrainedModel, config: FKTOConfig) -> tuple[nn.Module, FrozenTrunk | None]:
