@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,12 @@ def _quantization(handle: PolicyHandle, dtype: str) -> dict[str, Any]:
     if handle["adapters"]:
         raise PolicyError("load_in_4bit: adapters cannot be merged into a quantized model; merge and save them first")
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
-    return {"quantization_config": config}
+    return {"quantization_config": config, "device_map": _own_device()}
+
+
+def _own_device() -> dict[str, int]:
+    """All of the model on the device of this process, among those that a launcher started on this machine."""
+    return {"": int(os.environ.get("LOCAL_RANK", "0"))}
 
 
 def _merge(model: Any, adapter: Path) -> Any:

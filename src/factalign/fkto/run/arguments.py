@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -10,13 +11,15 @@ from transformers import TrainingArguments
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.run.sharding import uses_fsdp
 
+logger = logging.getLogger(__name__)
+
 
 def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> TrainingArguments:
     """What `transformers.Trainer` is told; the accumulation of gradients follows from the plan later.
 
     Old checkpoints are dropped by `checkpoints`, because transformers would drop those of other runs as well.
     """
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output_dir),
         per_device_train_batch_size=config.micro_batch_size,
         num_train_epochs=config.epochs,
@@ -43,3 +46,16 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         # Otherwise FSDP keeps the gradients of all weights on every rank until the last micro-batch of a step.
         accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": True}} if uses_fsdp() else None,
     )
+    use_one_device(arguments)
+    return arguments
+
+
+def use_one_device(arguments: TrainingArguments) -> None:
+    """Keep transformers from `nn.DataParallel`, which it takes where one process sees several devices."""
+    if arguments.n_gpu > 1:
+        logger.warning(
+            "%d devices are visible, but one process was started, which uses the first; to use all, start the training "
+            "through `accelerate launch` with a profile of conf/base/accelerate",
+            arguments.n_gpu,
+        )
+        arguments._n_gpu = 1
