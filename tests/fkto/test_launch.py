@@ -17,6 +17,7 @@ import transformers
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
 
 from factalign.fkto.__main__ import main, manifest_from, run
 from factalign.fkto.config import FKTOConfig
@@ -25,6 +26,7 @@ from factalign.fkto.run.process import PARENT_PIPE
 from factalign.policies import PolicyError
 
 from .conftest import make_rows
+from .test_selfcheck import bloom
 from .test_terms import weighted_rows
 from .test_trainer import PLAIN
 
@@ -409,10 +411,15 @@ def test_two_ranks_that_share_the_weights_equal_one(manifest: Callable[..., Path
     if profile.startswith("zero"):
         pytest.importorskip("deepspeed", reason="deepspeed is not installed")
     changes = {"method": method, "train_layers": 1, "learning_rate": 0.3, "micro_batch_size": 1, "max_steps": 2}
+    changes["checkpoint_activations_above"] = 60  # some micro-batches recompute, some do not
     one, shared = manifest("one", make_rows(13), **changes), manifest("shared", make_rows(13), **changes)
     launch(one)
     launch(shared, processes=2, profile=profile)
     assert json.loads((shared.with_suffix("") / "result.json").read_text())["ranks"] == 2
+    if profile == "fsdp2":
+        # The first rank reads the weights, and the other gets its share of them.
+        held = [json.loads(Path(f"{shared}.{rank}").read_text())["held"] for rank in (0, 1)]
+        assert held[0] > 0 and held[1] == 0
     found, expected = weights(shared), weights(one)
     assert found.keys() == expected.keys()
     for name in found:
@@ -435,6 +442,79 @@ def test_two_ranks_sample_and_stop_as_one(manifest: Callable[..., Path]) -> None
 def test_a_policy_whose_weights_are_sharded_is_not_sampled(manifest: Callable[..., Path]) -> None:
     with pytest.raises(AssertionError, match="error: sample_steps: a policy whose weights are sharded"):
         launch(manifest("sharded", sample_steps=1), processes=2, profile="fsdp2")
+
+
+def test_ranks_that_share_the_weights_agree_to_pad(
+    manifest: Callable[..., Path], tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """The first rank alone can compare log-probabilities; a Bloom may not be packed, and the other has to know."""
+    one, shared = (
+        manifest(name, method="full", learning_rate=0.01, max_steps=2, reference_cache_dir="auto")
+        for name in ("one", "shared")
+    )
+    bloom(len(tokenizer)).save_pretrained(tmp_path / "policy")
+    launch(one)
+    launch(shared, processes=2, profile="fsdp2")
+    result = json.loads((tmp_path / "shared" / "result.json").read_text())
+    assert result["config"]["packing"] is False
+    assert result["references_cached"] > 0 == result["references_computed"]  # the policy has the same hash, to all
+    found, expected = weights(shared), weights(one)
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "layers"])
+def test_sharded_weights_travel_in_bfloat16_and_log_probabilities_stay_float32(
+    manifest: Callable[..., Path], tmp_path: Path, method: str
+) -> None:
+    changes = {"method": method, "train_layers": 1, "dtype": "bfloat16", "learning_rate": 1e-3, "max_steps": 3}
+    one, shared = (
+        manifest(name, **changes, micro_batch_size=1, reference_cache_dir=str(tmp_path / f"cache_{name}"))
+        for name in ("one", "shared")
+    )
+    launch(one)
+    launch(shared, processes=2, profile="fsdp2")
+    assert {json.loads(Path(f"{shared}.{rank}").read_text())["travel_as"] for rank in (0, 1)} == {"torch.bfloat16"}
+    own, found = (
+        {k: v for path in (tmp_path / f"cache_{name}").rglob("*.safetensors") for k, v in load_file(path).items()}
+        for name in ("one", "shared")
+    )
+    assert own.keys() == found.keys()
+    for key in own:
+        torch.testing.assert_close(found[key], own[key], atol=1e-5, rtol=0)
+    rows = [(tmp_path / name / "training_log.jsonl").read_text().splitlines() for name in ("one", "shared")]
+    for single, double in zip(*rows, strict=True):
+        for key in ("loss", "grad_norm", "mean_logp"):
+            assert json.loads(double)[key] == pytest.approx(json.loads(single)[key], rel=0.02), key
+
+
+def test_an_8_bit_optimizer_that_cannot_update_shards_is_refused(manifest: Callable[..., Path]) -> None:
+    path = manifest("x", method="full", optimizer="adamw_bnb_8bit")
+    with pytest.raises(AssertionError, match="optimizer 'adamw_bnb_8bit' does not work with FSDP; choose adamw_torch"):
+        launch(path, processes=2, profile="fsdp2")
+
+
+def test_what_the_first_rank_finds_is_known_to_all(tmp_path: Path) -> None:
+    """Its errors too: nobody waits for what will not come."""
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        "import os\n"
+        "from factalign.fkto.run.ranks import from_main\n"
+        "rank = int(os.environ['RANK'])\n"
+        "assert from_main(lambda: f'by {rank}') == 'by 0'\n"
+        "try:\n"
+        "    from_main(lambda: 1 // rank)\n"
+        "except Exception as error:\n"
+        "    print(f'{type(error).__name__} of {rank}: {error}')\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        "ValueError of 1: the first rank ended with ZeroDivisionError: integer division or modulo by zero",
+        "ZeroDivisionError of 0: integer division or modulo by zero",
+    ]
 
 
 def test_the_notebook_trains(saved: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from factalign.base.records import RecordError
 from factalign.fkto import FKTOConfig, FKTOTrainer
 from factalign.fkto.losses import kto_losses, reference_point
 from factalign.fkto.model.trunk import StateStore
+from factalign.fkto.run.arguments import training_arguments, use_one_device
 from factalign.policies import load_policy, make_handle
 
 from .conftest import make_model, make_rows, make_tokenizer
@@ -790,3 +791,33 @@ def test_states_left_by_a_killed_run_are_not_read(tmp_path):
     assert torch.equal(store.get("second"), 2 * states)
     store.close()
     assert not path.exists()
+
+
+def test_references_reach_the_device_as_they_are(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """With DeepSpeed, transformers makes bfloat16 of every floating tensor of a batch, log-probabilities too."""
+    trainer = make_trainer(tokenizer, tmp_path)
+    trainer.is_deepspeed_enabled = True
+    reference = torch.tensor([-1.2345678, -300.123])
+    found = trainer._prepare_inputs({"rows": {"reference": reference, "names": ["a"]}})["rows"]
+    assert found["names"] == ["a"] and torch.equal(found["reference"], reference)
+
+
+@pytest.mark.parametrize("method", ["lora", "layers", "full"])
+def test_weights_are_cast_and_rotary_frequencies_are_not(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, method: str
+) -> None:
+    model = make_model(len(tokenizer))
+    frequencies = model.model.rotary_emb.inv_freq.clone()
+    trainer = make_trainer(tokenizer, tmp_path, model=model, method=method, dtype="bfloat16", train_layers=1)
+    assert torch.equal(trainer.accelerator.unwrap_model(trainer.model).get_decoder().rotary_emb.inv_freq, frequencies)
+    frozen = {parameter.dtype for parameter in trainer.model.parameters() if not parameter.requires_grad}
+    assert frozen == (set() if method == "full" else {torch.bfloat16})
+    assert {parameter.dtype for parameter in trainer.model.parameters() if parameter.requires_grad} == {torch.float32}
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+
+
+def test_one_process_uses_one_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    arguments = training_arguments(FKTOConfig(**PLAIN), tmp_path, 0)
+    arguments._n_gpu = 2  # as where one process sees two GPUs
+    use_one_device(arguments)
+    assert arguments.n_gpu == 1 and "2 devices are visible, but one process was started" in caplog.text

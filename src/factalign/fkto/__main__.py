@@ -98,10 +98,12 @@ def run(manifest: Manifest) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
     keep_freed_memory()
     from factalign.fkto.rows.data import read_rows
+    from factalign.fkto.run.ranks import join_ranks
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 
     _quieten()
+    join_ranks()
     config = manifest.config
     rows = read_rows(manifest.preferences)
     eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 REFERENCE_TOKENS = 4096
 FLUSH_SEQUENCES = 512
+FORWARD_PASS = 2
+"""To be raised when the code gives other log-probabilities to the same weights: caches of before count no more."""
 
 
 def open_cache(
@@ -44,7 +46,7 @@ def open_cache(
     """
     space = content_hash(
         model, config.dtype, config.method, config.packing, config.load_in_4bit,
-        config.train_layers if config.method == "layers" else None, attention, *_compute(device),
+        config.train_layers if config.method == "layers" else None, attention, FORWARD_PASS, *_compute(device),
         *((config.use_dora, config.lora_modules_to_save) if config.use_dora or config.lora_modules_to_save else ()),
     )[:32]  # fmt: skip
     if config.reference_cache_dir is None:

@@ -43,8 +43,10 @@ from factalign.fkto.run.card import write_card
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
+from factalign.fkto.run.ranks import from_main
 from factalign.fkto.run.results import resources, write_result
 from factalign.fkto.run.samples import Samples
+from factalign.fkto.run.sharding import check_optimizer, prepare_fsdp
 from factalign.fkto.run.warmup import count_from_one
 
 if TYPE_CHECKING:
@@ -103,6 +105,7 @@ class FKTOTrainer(Trainer):
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
         judged = None if eval_rows is None else parse_rows(eval_rows)
+        check_optimizer(config.optimizer)
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
         self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
@@ -111,7 +114,7 @@ class FKTOTrainer(Trainer):
             logger.warning(warning)
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        handed_over = model_hash(model)
+        handed_over = from_main(lambda: model_hash(model))
         if peft_config is not None:
             handed_over = content_hash(handed_over, adapter_identity(peft_config))
         given = None
@@ -223,6 +226,7 @@ class FKTOTrainer(Trainer):
     def _prepare_for_training(
         self, max_steps: int, train_dataloader: DataLoader, resume_from_checkpoint: str | None
     ) -> tuple[nn.Module, DataLoader]:
+        prepare_fsdp(self.model, self.accelerator, getattr(torch, self.config.dtype))
         model, loader = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)
         if self._sharded:
             needed = sequences_of_run(self._store, self.plan, self.config)
@@ -265,6 +269,10 @@ class FKTOTrainer(Trainer):
         self._referenced = True
 
     # ---- The step ----
+
+    def _prepare_input(self, data: Any) -> Any:
+        """Tensors go to the device as they are: with DeepSpeed, transformers would round references to its type."""
+        return data.to(self.args.device) if isinstance(data, Tensor) else super()._prepare_input(data)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[MicroBatch], num_batches: int, device: torch.device

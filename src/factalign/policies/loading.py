@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ DTYPES = ("bfloat16", "float16", "float32")
 def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4bit: bool = False) -> tuple[Any, Any]:
     """Load a policy: `(model, tokenizer)`, in evaluation mode, its adapters merged in order.
 
-    Only safetensors are read and no code from the model's folder is run.
+    Only safetensors are read and no code from the model's folder is run. Where accelerate is told
+    `fsdp_cpu_ram_efficient_loading`, the first process of a machine holds the weights; the others have their shapes
+    alone, on the meta device, until FSDP sends them what is in them.
 
     Args:
         handle: A `PolicyHandle`, the model and its adapters.
@@ -39,7 +42,8 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
     check_model(name)
     for adapter in handle["adapters"]:
         _check_adapter(Path(adapter))
-    quantization = _quantization(handle, dtype) if load_in_4bit else {}
+    shapes_alone = not load_in_4bit and _others_load()
+    placement = _quantization(handle, dtype) if load_in_4bit else {"device_map": "meta"} if shapes_alone else {}
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
@@ -50,7 +54,7 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                **quantization,
+                **placement,
             )
     except Exception as error:
         raise PolicyError(
@@ -64,9 +68,18 @@ def load_policy(handle: Mapping[str, Any], dtype: str = "bfloat16", *, load_in_4
             f"the weights at {name!r} are incomplete: {len(absent)} tensors are missing or of another shape, "
             f"first {absent[0]}"
         )
-    for adapter in handle["adapters"]:
+    # Merging changes numbers, and no shapes.
+    for adapter in [] if shapes_alone else handle["adapters"]:
         model = _merge(model, Path(adapter))
     return model.eval(), tokenizer
+
+
+def _others_load() -> bool:
+    """Whether another process of this machine loads the weights for this one: as transformers itself decides it."""
+    from transformers.distributed.utils import is_local_dist_rank_0
+    from transformers.integrations import is_fsdp_enabled
+
+    return is_fsdp_enabled() and not is_local_dist_rank_0()
 
 
 def _quantization(handle: PolicyHandle, dtype: str) -> dict[str, Any]:
@@ -80,7 +93,12 @@ def _quantization(handle: PolicyHandle, dtype: str) -> dict[str, Any]:
     if handle["adapters"]:
         raise PolicyError("load_in_4bit: adapters cannot be merged into a quantized model; merge and save them first")
     config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
-    return {"quantization_config": config}
+    return {"quantization_config": config, "device_map": _own_device()}
+
+
+def _own_device() -> dict[str, int]:
+    """All of the model on the device of this process, among those that a launcher started on this machine."""
+    return {"": int(os.environ.get("LOCAL_RANK", "0"))}
 
 
 def _merge(model: Any, adapter: Path) -> Any:

@@ -57,14 +57,16 @@ def _without_origins(config: Any) -> Any:
 
 
 def cast_model(model: PreTrainedModel | PeftModel, config: FKTOConfig) -> None:
-    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type."""
-    if config.method == "full":
-        model.to(torch.float32)
-    elif not config.load_in_4bit:
-        held = [(p, p.data.float()) for p in (train_adapter(model) if hasattr(model, "peft_config") else ())]
-        model.to(getattr(torch, config.dtype))
-        for parameter, exact in held:
-            parameter.data = exact
+    """Keep the weights in the type that the method needs: trained ones in float32, frozen ones in the compute type.
+
+    Buffers stay as they are: rotary frequencies, rounded, would turn far positions by wrong angles.
+    """
+    if config.load_in_4bit:
+        return
+    trained = {id(p) for p in train_adapter(model)} if hasattr(model, "peft_config") else set()
+    dtype = torch.float32 if config.method == "full" else getattr(torch, config.dtype)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.float32 if id(parameter) in trained else dtype)
 
 
 def prepare_model(

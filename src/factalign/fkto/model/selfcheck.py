@@ -6,6 +6,7 @@ through the untouched model, and later through the trainer's path.
 
 In bfloat16 two correct layouts differ by about 0.03 nats per token, which is more than some defects make. Both passes
 are therefore taken in float32, and the weights put back afterwards, bit by bit. A quantized model cannot be lifted.
+Of several ranks the first one is asked, for all: it may be the only one that holds the weights.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from factalign.fkto.model.preparation import trunk_states
 from factalign.fkto.model.trunk import FrozenTrunk
 from factalign.fkto.rows.batches import ModelInputs, model_inputs
 from factalign.fkto.rows.spans import TokenSequence
+from factalign.fkto.run.ranks import from_main
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,6 +53,10 @@ class Difference:
     largest: float
     error: Exception | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """On its way to other ranks: errors of foreign code may not be picklable, their text is."""
+        return Difference, (self.mean, self.largest, self.error and RuntimeError(str(self)))
+
     def __str__(self) -> str:
         if self.error is not None:
             return f"{type(self.error).__name__}: {self.error}"
@@ -72,8 +78,11 @@ class SelfCheck:
         quantized = getattr(model, "hf_quantizer", None) is not None
         self._tolerance = tolerance or (QUANTIZED_TOLERANCE if quantized else TOLERANCE)
         self._implementation = model.config._attn_implementation
-        with _undisturbed(model):
-            self._expected = [_plain_logps(model, s) for s in self._sequences]
+        self._expected = from_main(self._plain)
+
+    def _plain(self) -> list[Tensor]:
+        with _undisturbed(self._policy):
+            return [_plain_logps(self._policy, s) for s in self._sequences]
 
     def settle(self, model: nn.Module, trunk: FrozenTrunk | None, config: FKTOConfig) -> FKTOConfig:
         """Compare, and go back from packing to padding where packing changes the log-probabilities.
@@ -89,7 +98,7 @@ class SelfCheck:
         Raises:
             ValueError: No layout is; the message has the difference.
         """
-        found = self.difference(model, trunk, config.packing)
+        found = from_main(lambda: self.difference(model, trunk, config.packing))
         if found.mean <= self._tolerance:
             return config
         name = type(self._policy).__name__

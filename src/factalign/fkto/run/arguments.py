@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +12,9 @@ import torch
 from transformers import TrainingArguments
 
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.run.sharding import uses_fsdp
+
+logger = logging.getLogger(__name__)
 
 SETTINGS = {
     "per_device_train_batch_size": "micro_batch_size", "auto_find_batch_size": "micro_batch_size",
@@ -89,7 +93,7 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
 
     Old checkpoints are dropped by `checkpoints`, because transformers would drop those of other runs as well.
     """
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output_dir),
         per_device_train_batch_size=config.micro_batch_size,
         num_train_epochs=config.epochs,
@@ -118,4 +122,19 @@ def training_arguments(config: FKTOConfig, output_dir: Path, seed: int) -> Train
         remove_unused_columns=False,
         hub_strategy="end",
         **config.training_arguments,
+        # Otherwise FSDP keeps the gradients of all weights on every rank until the last micro-batch of a step.
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": True}} if uses_fsdp() else None,
     )
+    use_one_device(arguments)
+    return arguments
+
+
+def use_one_device(arguments: TrainingArguments) -> None:
+    """Keep transformers from `nn.DataParallel`, which it takes where one process sees several devices."""
+    if arguments.n_gpu > 1:
+        logger.warning(
+            "%d devices are visible, but one process was started, which uses the first; to use all, start the training "
+            "through `accelerate launch` with a profile of conf/base/accelerate",
+            arguments.n_gpu,
+        )
+        arguments._n_gpu = 1

@@ -2,17 +2,21 @@
 
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections import deque
 from pathlib import Path
 
+import yaml
+
 from factalign.fkto import Manifest
 from factalign.fkto.run.process import PARENT_PIPE
 
 logger = logging.getLogger(__name__)
 
+MACHINES, MAIN_ADDRESS = "FACTALIGN_MACHINES", "FACTALIGN_MAIN_ADDRESS"
 TAIL_LINES = 40
 GRACE_SECONDS = 10
 
@@ -38,6 +42,7 @@ def launch(manifest: Manifest, work_dir: Path, accelerate_config: str | Path) ->
 
     Raises:
         FileNotFoundError: There is no such profile.
+        ValueError: The environment names several machines, but not where the first one is reached.
         TrainingError: The child exited with another code than 0.
     """
     profile = Path(accelerate_config)
@@ -46,8 +51,7 @@ def launch(manifest: Manifest, work_dir: Path, accelerate_config: str | Path) ->
         raise FileNotFoundError(f"no accelerate profile {profile}; valid profiles: {', '.join(valid) or 'none'}")
     manifest_path = work_dir / "manifest.json"
     manifest_path.write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(profile)]
-    command += ["-m", "factalign.fkto", str(manifest_path)]
+    command = _command(profile, manifest_path)
     log_path = work_dir / "train.log"
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     mode = "a" if any(manifest.output_dir.glob("checkpoint-*")) else "w"
@@ -81,6 +85,24 @@ def launch(manifest: Manifest, work_dir: Path, accelerate_config: str | Path) ->
     if code != 0:
         raise TrainingError(f"training exited with code {code}; the end of {log_path}:\n" + "\n".join(tail))
     return manifest.output_dir
+
+
+def _command(profile: Path, manifest: Path) -> list[str]:
+    """What starts the training here; where it runs on several machines, the log has what to start on the others."""
+    start = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(profile)]
+    trainer = ["-m", "factalign.fkto", str(manifest)]
+    machines = int(os.environ.get(MACHINES, "1"))
+    if machines == 1:
+        return start + trainer
+    host, _, port = os.environ.get(MAIN_ADDRESS, "").rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"{MACHINES} is {machines}: {MAIN_ADDRESS} must be HOST:PORT, where the others reach this one")
+    processes = yaml.safe_load(profile.read_text(encoding="utf-8"))["num_processes"]
+    start += ["--num_machines", str(machines), "--num_processes", str(machines * processes)]
+    start += ["--main_process_ip", host, "--main_process_port", port, "--machine_rank"]
+    for rank in range(1, machines):
+        logger.info("start on machine %d of %d: %s", rank + 1, machines, shlex.join([*start, str(rank), *trainer]))
+    return [*start, "0", *trainer]
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:
