@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +28,9 @@ from .test_trainer import PLAIN, assert_same, killed, make_trainer, trained
 def test_what_the_trainer_decides_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the trainer gives, and in the words of the configuration."""
     given: dict[str, Any] = {}
-    monkeypatch.setattr(arguments, "TrainingArguments", lambda **kwargs: given.update(kwargs) or SimpleNamespace(n_gpu=0))
+    monkeypatch.setattr(
+        arguments, "TrainingArguments", lambda **kwargs: given.update(kwargs) or SimpleNamespace(n_gpu=0)
+    )
     arguments.training_arguments(FKTOConfig(), tmp_path, 0)
     assert given.keys() <= arguments.DECIDED.keys()
     assert set(arguments.SETTINGS.values()) <= FKTOConfig.model_fields.keys()

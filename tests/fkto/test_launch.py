@@ -499,7 +499,7 @@ def test_what_the_first_rank_finds_is_known_to_all(tmp_path: Path) -> None:
     script = tmp_path / "ranks.py"
     script.write_text(
         "import os\n"
-        "from factalign.fkto.run.ranks import from_main\n"
+        "from factalign.fkto.ranks import from_main\n"
         "rank = int(os.environ['RANK'])\n"
         "assert from_main(lambda: f'by {rank}') == 'by 0'\n"
         "try:\n"

@@ -97,8 +97,8 @@ def _setting(assignment: str) -> tuple[str, Any]:
 def run(manifest: Manifest) -> dict[str, Any]:
     """Train as the manifest says and write the results; returns what `result.json` holds."""
     keep_freed_memory()
+    from factalign.fkto.ranks import join_ranks
     from factalign.fkto.rows.data import read_rows
-    from factalign.fkto.run.ranks import join_ranks
     from factalign.fkto.trainer import FKTOTrainer
     from factalign.policies import load_policy
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from factalign.base.batching import batches_by_length
 from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.model.explicit_reference import Reference
 from factalign.fkto.model.preparation import trunk_states
 from factalign.fkto.model.trunk import FrozenTrunk, StateStore
 from factalign.fkto.reference import ReferenceCache, sequence_key
@@ -32,20 +33,17 @@ FORWARD_PASS = 2
 """To be raised when the code gives other log-probabilities to the same weights: caches of before count no more."""
 
 
-def open_cache(
-    config: FKTOConfig, output_dir: Path, model: str, attention: str, device: torch.device
-) -> ReferenceCache:
-    """The reference cache that the configuration asks for.
+def open_cache(reference: Reference, output_dir: Path, device: torch.device) -> ReferenceCache:
+    """The cache of a reference's log-probabilities, where its configuration says.
 
     Args:
-        config: Says where it is, and decides log-probabilities together with the rest.
+        reference: What decides the log-probabilities.
         output_dir: The run's folder; an automatic cache lies beside it.
-        model: `preparation.model_hash` of the policy as it was handed over.
-        attention: The name of its attention, as it is trained.
         device: Where it runs.
     """
+    config, attention = reference.config, reference.model.config._attn_implementation
     space = content_hash(
-        model, config.dtype, config.method, config.packing, config.load_in_4bit,
+        reference.identity, config.dtype, config.method, config.packing, config.load_in_4bit,
         config.train_layers if config.method == "layers" else None, attention, FORWARD_PASS, *_compute(device),
         *((config.use_dora, config.lora_modules_to_save) if config.use_dora or config.lora_modules_to_save else ()),
     )[:32]  # fmt: skip

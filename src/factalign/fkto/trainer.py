@@ -19,14 +19,11 @@ from transformers import Trainer, TrainerCallback, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import SchedulerType
 
-from factalign.base.ids import content_hash
 from factalign.fkto.config import FKTOConfig
-from factalign.fkto.model.adapters import adapter_identity, check_adapter, policy_of
-from factalign.fkto.model.explicit_reference import Reference, open_reference
 from factalign.fkto.model.greedy import stopping_tokens
 from factalign.fkto.model.loading import open_policy
-from factalign.fkto.model.preparation import cast_model, model_hash, prepare_model
-from factalign.fkto.model.selfcheck import SelfCheck, check_start
+from factalign.fkto.model.selfcheck import check_start
+from factalign.fkto.model.setup import set_up
 from factalign.fkto.model.trunk import StateStore
 from factalign.fkto.objective import Objective
 from factalign.fkto.precompute import Precomputation, open_cache, sequences_of_run
@@ -43,7 +40,6 @@ from factalign.fkto.run.card import write_card
 from factalign.fkto.run.checkpoints import Checkpoints, run_identity
 from factalign.fkto.run.monitor import Metrics
 from factalign.fkto.run.progress import Progress, TrainingLog
-from factalign.fkto.run.ranks import from_main
 from factalign.fkto.run.results import resources, write_result
 from factalign.fkto.run.samples import Samples
 from factalign.fkto.run.sharding import check_optimizer, prepare_fsdp
@@ -100,12 +96,11 @@ class FKTOTrainer(Trainer):
         peft_config: PeftConfig | None = None,
         ref_model: PreTrainedModel | str | Path | None = None,
     ) -> None:
-        model, tokenizer = open_policy(model, tokenizer, config)
-        check_adapter(model, peft_config, config)
         if config.eval_steps and eval_rows is None:
             raise ValueError("eval_steps needs rows to evaluate (eval_rows, --eval-data)")
-        judged = None if eval_rows is None else parse_rows(eval_rows)
         check_optimizer(config.optimizer)
+        model, tokenizer = open_policy(model, tokenizer, config)
+        judged = None if eval_rows is None else parse_rows(eval_rows)
         self.folder = Path(output_dir)
         encoder = SpanEncoder(tokenizer, config.max_length, config.chat_template_kwargs)
         self._store = RowStore(parse_rows(rows), encoder, config.max_bad_rows)
@@ -114,27 +109,17 @@ class FKTOTrainer(Trainer):
             logger.warning(warning)
         self._objective = Objective(config, self._store)
         set_seed(seed)
-        handed_over = from_main(lambda: model_hash(model))
-        if peft_config is not None:
-            handed_over = content_hash(handed_over, adapter_identity(peft_config))
-        given = None
-        if ref_model is not None:
-            given = open_reference(ref_model, model, tokenizer, config, self._store.sequences)
-        self._given_reference, self._start_tolerance = given, config.start_tolerance if given is None else math.inf
-        cast_model(model, config)
-        check = SelfCheck(policy_of(model), self._store.sequences, config.selfcheck_tolerance)
-        model, trunk = prepare_model(model, config, peft_config)
-        self.config = config = check.settle(model, trunk, config)
+        setup = set_up(model, tokenizer, config, self._store.sequences, peft_config, ref_model)
+        self.config = config = setup.config
+        model, trunk = setup.model, setup.trunk
         args = training_arguments(config, self.folder, seed)
-        source = Reference(model, handed_over, config) if given is None else given
-        self.references = open_cache(
-            source.config, self.folder, source.identity, source.model.config._attn_implementation, args.device
-        )
-        if given is not None:
-            handed_over = content_hash(handed_over, given.identity)
+        self.references = open_cache(setup.reference, self.folder, args.device)
+        # With a reference of its own, r at the start is whatever it is.
+        self._given_reference = setup.reference if setup.explicit else None
+        self._start_tolerance = math.inf if setup.explicit else config.start_tolerance
         self._checkpoints = Checkpoints(
             self.folder,
-            run_identity(self.rows, encoder.fingerprint, handed_over, config, seed, args.world_size, judged),
+            run_identity(self.rows, encoder.fingerprint, setup.identity, config, seed, args.world_size, judged),
         )
         self._states = StateStore(
             int(config.trunk_cache_gib * 2**30), self.folder / f"trunk_states.{args.process_index}.bin"
@@ -170,7 +155,7 @@ class FKTOTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         if self._samples is not None and self._sharded:
             raise ValueError("sample_steps: a policy whose weights are sharded (FSDP, DeepSpeed) cannot be sampled")
-        if given is not None and self._sharded:
+        if setup.explicit and self._sharded:
             raise ValueError("ref_model: where ranks share the policy's weights, the reference can only be the policy")
 
     def get_train_dataloader(self) -> DataLoader:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from factalign.fkto.config import FKTOConfig
+from factalign.fkto.ranks import join_ranks
 from factalign.policies import load_policy
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def open_policy(
         ValueError: A model comes without its tokenizer.
     """
     if isinstance(model, str | Path):
+        join_ranks()  # they may share the weights already while they load
         handle = {"policy_id": str(model), "model": str(model), "adapters": []}
         model, own = load_policy(handle, config.dtype, load_in_4bit=config.load_in_4bit)
         return model, own if tokenizer is None else tokenizer

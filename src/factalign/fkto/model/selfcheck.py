@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.model.preparation import trunk_states
 from factalign.fkto.model.trunk import FrozenTrunk
+from factalign.fkto.ranks import from_main
 from factalign.fkto.rows.batches import ModelInputs, model_inputs
 from factalign.fkto.rows.spans import TokenSequence
-from factalign.fkto.run.ranks import from_main
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
