@@ -13,6 +13,8 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from factalign.fkto import FKTOConfig, FKTOTrainer
+
 from .conftest import SENTENCES, TEMPLATES
 
 trl = pytest.importorskip("trl", minversion="1.16.0", reason="the peer trl is not installed")
@@ -115,3 +117,14 @@ def test_the_arguments_of_the_table_are_those_of_trl() -> None:
     assert found == (1024, 1e-6, 10, 42, 0)
     assert (config.optim, config.weight_decay, config.max_grad_norm) == ("adamw_torch_fused", 0.0, 1.0)
     assert config.gradient_checkpointing and config.disable_dropout
+
+
+def test_the_arguments_of_the_table_are_ours() -> None:
+    table = PAGE.read_text(encoding="utf-8").split("## Arguments")[1]
+    cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("| `")]
+    settings = {name for cell in cells for name in re.findall(r"`([a-z]\w*)(?:=[^`(]*)?`", cell)}
+    assert len(settings) > 30
+    assert settings <= FKTOConfig.model_fields.keys()
+    arguments = {name for cell in cells for name in re.findall(r"`FKTOTrainer\((?:…, )*(\w+)", cell)}
+    assert len(arguments) > 5
+    assert arguments <= inspect.signature(FKTOTrainer).parameters.keys()
