@@ -20,6 +20,8 @@ FACTCHECK = {
     "refute": "not_supported",
     "irrelevant": "not_supported",
 }
+# A claim that holds of nearly every topic is true, and a verifier that finds nothing to check in it is right as well.
+READINGS = {"telling": "supported", "trivial": None, "false": "not_supported", "nothing": "irrelevant", "disputed": None}
 WICE = {"supported": "supported", "partially_supported": "not_supported", "not_supported": "not_supported"}
 
 LABELLED: Registry[list[dict[str, Any]]] = Registry(
@@ -28,6 +30,7 @@ LABELLED: Registry[list[dict[str, Any]]] = Registry(
         "claims": "factalign.audit.labelled:read_claims",
         "factbook": "factalign.audit.labelled:read_factbook",
         "factcheck": "factalign.audit.labelled:read_factcheck",
+        "readings": "factalign.audit.labelled:read_readings",
         "wice": "factalign.audit.labelled:read_wice",
     },
 )
@@ -67,6 +70,21 @@ def read_factbook(path: str) -> list[dict[str, Any]]:
     for record in json_objects(path, "labelled claims"):
         record["topic"] = record.get("country")
         rows.append(_row(record, label="label", labels=GIVEN, group=("topic",)))
+    return rows
+
+
+def read_readings(path: str) -> list[dict[str, Any]]:
+    """Claims about a `topic` with several `readings` (docs/labels.md); those on which readers differ are `disputed`."""
+    rows = []
+    for record in json_objects(path, "labelled claims"):
+        readings = record.get("readings")
+        if not isinstance(readings, list) or not readings or not all(isinstance(one, str) for one in readings):
+            raise record.error("readings", f"must be a list of labels, got {readings!r:.200}")
+        for one in readings:
+            if one not in READINGS:
+                raise record.error("readings", f"must be of {', '.join(READINGS)}, got {one!r:.80}")
+        record["label"] = readings[0] if len(set(readings)) == 1 else "disputed"
+        rows.append(_row(record, label="label", labels=READINGS, group=("topic",)))
     return rows
 
 
