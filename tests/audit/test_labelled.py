@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from factalign.audit import load_labelled
@@ -33,6 +34,27 @@ def test_the_example_that_is_shipped():
     assert table["label"].value_counts().to_dict() == {"supported": 3, "not_supported": 3, "irrelevant": 1}
 
 
+def test_readings_that_differ_are_left_out(tmp_path):
+    readings = [["telling", "telling"], ["false"], ["trivial"] * 2, ["nothing"] * 2, ["telling", "false"]]
+    rows = [{"claim": f"{i}.", "topic": "Chad", "readings": each} for i, each in enumerate(readings)]
+    table = load_labelled("read", "readings", write(tmp_path / "read.jsonl", *rows))
+    assert table["label"].tolist() == ["supported", "not_supported", None, "irrelevant", None]
+    assert table["given_label"].tolist() == ["telling", "false", "trivial", "nothing", "disputed"]
+
+
+def test_the_labels_of_the_project():
+    folder = PROJECT / "data/01_raw/labels"
+    table = load_labelled("dev", "readings", str(folder / "audit_dev.jsonl"))
+    assert len(table) >= 300 and table["topic"].nunique() == 20
+    sentences, claims = (pd.read_parquet(folder / f"{name}.parquet") for name in ("sentences", "claims"))
+    assert len(sentences) >= 4000 and set(sentences["split"]) == {"train", "dev"}
+    assert set(claims["sentence_id"]) <= set(sentences["sentence_id"])
+    assert set(table["topic"]) == set(sentences.loc[sentences["split"] == "dev", "topic"])
+    assert all(row.text == row.response[row.start : row.end] for row in sentences.itertuples())
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size < 2e6
+
+
 @pytest.mark.parametrize(
     ("kind", "row", "message"),
     [
@@ -52,6 +74,8 @@ def test_the_example_that_is_shipped():
         ),
         ("factbook", {"claim": "A.", "topic": "people", "label": "supported"}, r"field 'topic' \(or 'evidence'\)"),
         ("claims", ["A."], "must be a JSON object"),
+        ("readings", {"claim": "A.", "topic": "x", "readings": "false"}, "field 'readings' must be a list of labels"),
+        ("readings", {"claim": "A.", "topic": "x", "readings": ["true"]}, "field 'readings' must be of telling, triv"),
     ],
 )
 def test_a_bad_row_is_named_by_path_line_and_field(tmp_path, kind, row, message):

@@ -92,6 +92,7 @@ def test_an_audit_from_the_command_line_and_the_gate_after_it(make_project):
     path = project.root / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in LABELLED), encoding="utf-8")
 
+    (project.root / "conf/local/parameters.yml").write_text("audit: {claims: []}\n")
     result = project.kedro("run", "--pipelines=audit")
     assert result.returncode != 0
     assert "audit.claims names no labelled claims" in " ".join(result.stdout.split())
