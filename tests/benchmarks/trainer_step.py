@@ -205,10 +205,15 @@ class Peer:
         return {}
 
 
-GROUPS = {
+GROUPS: dict[str, tuple[str, ...]] = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_"),
-    "attention": ("aten::bmm", "aten::_scaled_dot_product", "aten::_softmax", "_CausalAttention"),
-    "softmax of the vocabulary": ("aten::_log_softmax", "aten::topk", "aten::exp_", "aten::scatter_"),
+    "attention and softmax of the vocabulary": (
+        "aten::bmm",
+        "aten::_scaled_dot_product",
+        "aten::_softmax",
+        "_CausalAttention",
+        "aten::topk",
+    ),
     "optimizer": ("aten::_fused_adamw_", "Optimizer"),
 }
 
