@@ -38,7 +38,7 @@ def test_readings_that_differ_are_left_out(tmp_path):
     readings = [["telling", "telling"], ["false"], ["trivial"] * 2, ["nothing"] * 2, ["telling", "false"]]
     rows = [{"claim": f"{i}.", "topic": "Chad", "readings": each} for i, each in enumerate(readings)]
     table = load_labelled("read", "readings", write(tmp_path / "read.jsonl", *rows))
-    assert table["label"].tolist() == ["supported", "not_supported", None, "irrelevant", None]
+    assert table["label"].fillna("").tolist() == ["supported", "not_supported", "", "irrelevant", ""]
     assert table["given_label"].tolist() == ["telling", "false", "trivial", "nothing", "disputed"]
 
 
@@ -89,7 +89,7 @@ def test_bad_files(tmp_path):
         load_labelled("mine", "claims", str(tmp_path / "none.jsonl"))
     with pytest.raises(ValueError, match=r"empty\.jsonl: no labelled claims"):
         load_labelled("mine", "claims", write(tmp_path / "empty.jsonl"))
-    with pytest.raises(ValueError, match="valid names: claims, factbook, factcheck, wice"):
+    with pytest.raises(ValueError, match="valid names: claims, factbook, factcheck, readings, wice"):
         load_labelled("mine", "csv", write(tmp_path / "empty.jsonl"))
 
 
