@@ -85,7 +85,7 @@ class AuditGate:
         audit = AuditConfig.model_validate(parameters["audit"])
         table = catalog.load("audit.table") if catalog.exists("audit.table") else None
         verifier_id = VERIFIERS.build(verifier).verifier_id
-        problem = audit_problem(table, verifier_id, audit.min_recall_not_supported)
+        problem = audit_problem(table, verifier_id, audit.min_youden_j)
         if problem and audit.required and "training" in tags:
             raise ValueError(f"audit.required: {problem}; see `kedro run --pipelines=audit`")
         if problem:

@@ -119,7 +119,7 @@ class AuditConfig(_Parameters):
         match_threshold: The similarity from which on a claim says what a fact says.
         resamples: Of the bootstrap behind the intervals.
         required: Whether `iterate` refuses, rather than warns, where the verifier was not audited or not good enough.
-        min_recall_not_supported: The least share of unsupported claims that it must recognise, in every set.
+        min_youden_j: What the lower bound of its Youden's J (both recalls less 1) must reach, in every set.
     """
 
     claims: tuple[LabelledSet, ...] = ()
@@ -129,7 +129,7 @@ class AuditConfig(_Parameters):
     match_threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     resamples: Annotated[int, Field(ge=100)] = 2000
     required: bool = False
-    min_recall_not_supported: Annotated[float, Field(ge=0, le=1)] = 0.7
+    min_youden_j: Annotated[float, Field(ge=0, le=1)] = 0.3
 
 
 class BenchmarkConfig(_Parameters):

@@ -34,7 +34,7 @@ def test_the_log_shows_every_set_and_verifier(table):
     recall = [line.split() for line in lines if "Recall not supported" in line]
     assert [row[3] for row in recall] == ["0.000", "0.000"]
     assert lines[-1].split()[-3:] == ["1.000", "[1.000,", "1.000]"]
-    assert len(lines) == 2 * (2 + 11)
+    assert len(lines) == 2 * (2 + 12)
 
 
 def test_the_page_holds_what_was_measured_and_escapes_names(table):

@@ -37,6 +37,7 @@ def test_metrics_by_hand():
             "f1_supported": 1 / 2,
             "precision_not_supported": 1.0,
             "recall_not_supported": 2 / 3,
+            "youden_j": 1 / 2 + 2 / 3 - 1,
             # Bins .6: .6 right; .7: .7 wrong; .8: .8 right; .9: .9, .9 both right.
             "ece": (0.4 + 0.7 + 0.2 + 0.2) / 5,
             "kappa": (4 / 6 - (2 * 2 + 3 * 2 + 1 * 1) / 36) / (1 - 11 / 36),

@@ -75,8 +75,12 @@ def test_the_table_by_hand(labelled, corpus):
         "labels": {"supported": 2, "not_supported": 1},
         "left_out": {"not_supported": 1},
     }
-    recall = {result["verifier_id"]: result["metrics"]["recall_not_supported"]["value"] for result in table["results"]}
+    found = {result["verifier_id"]: result["metrics"] for result in table["results"]}
+    recall = {name: metrics["recall_not_supported"]["value"] for name, metrics in found.items()}
     assert recall == {"always-supported": 0.0, "always-not_supported": 1.0}
+    for name, metrics in found.items():  # whoever always says the same never passes
+        assert metrics["youden_j"] == {**metrics["youden_j"], "value": 0.0, "low": 0.0, "high": 0.0}
+        assert "hardly tells" in audit_problem(table, name, 0.01)
     (difference,) = table["differences"]
     assert (difference["first"], difference["second"]) == ("always-not_supported", "always-supported")
     assert difference["metrics"]["recall_not_supported"]["value"] == 1.0
@@ -90,18 +94,18 @@ def test_the_same_verifier_twice_is_refused(labelled, corpus):
 
 
 def test_what_is_good_enough():
-    def result(name, value):
-        estimate = {"value": value, "low": 0.5, "high": 0.9}
-        return {"set": name, "verifier_id": "v", "metrics": {"recall_not_supported": estimate}}
+    def result(name, value, low):
+        estimate = {"value": value, "low": low, "high": 0.9}
+        return {"set": name, "verifier_id": "v", "metrics": {"youden_j": estimate}}
 
-    table = {"results": [result("a", 0.8), result("b", 0.6), result("c", None)]}
-    assert audit_problem(table, "v", 0.6) is None
-    problem = audit_problem(table, "v", 0.7)
+    table = {"results": [result("a", 0.5, 0.4), result("b", 0.8, 0.3), result("c", None, None)]}
+    assert audit_problem(table, "v", 0.3) is None
+    problem = audit_problem(table, "v", 0.35)
     assert problem == (
-        "the verifier v recognised only 60.0% [50.0%, 90.0%] of the claims in 'b' that are not supported; "
-        "70% are asked for"
+        "the verifier v hardly tells supported claims in 'b' from others: Youden's J is 0.80 [0.30, 0.90], at least "
+        "0.35 is asked for"
     )
-    for nothing in (None, {"results": []}, {"results": [result("c", None)]}):
+    for nothing in (None, {"results": []}, {"results": [result("c", None, None)]}):
         assert "the verifier v was never audited" in audit_problem(nothing, "v", 0.0)
     assert "the verifier w was never audited" in audit_problem(table, "w", 0.0)
 

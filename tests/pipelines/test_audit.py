@@ -22,12 +22,12 @@ LABELLED = [
 ]
 
 
-def gate(parameters, recall=None, pipeline=None):
-    """Run the gate on an audit of `lexical` with this recall of not supported claims."""
+def gate(parameters, lower_bound=None, pipeline=None):
+    """Run the gate on an audit of `lexical` in which Youden's J has this lower bound."""
     values = {"parameters": parameters}
-    if recall is not None:
-        estimate = {"value": recall, "low": recall, "high": recall}
-        result = {"set": "mine", "verifier_id": "lexical-1-coverage=0.7", "metrics": {"recall_not_supported": estimate}}
+    if lower_bound is not None:
+        estimate = {"value": 0.8, "low": lower_bound, "high": 0.9}
+        result = {"set": "mine", "verifier_id": "lexical-1-coverage=0.7", "metrics": {"youden_j": estimate}}
         values["audit.table"] = {"results": [result]}
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in values.items()})
     AuditGate().before_pipeline_run(pipeline or iterate.create_round("iter_1", previous="base"), catalog)
@@ -41,18 +41,18 @@ def parameters():
 
 
 @pytest.mark.parametrize(
-    ("recall", "message"), [(None, "was never audited"), (0.5, "recognised only 50.0%"), (0.9, None)]
+    ("lower_bound", "message"), [(None, "was never audited"), (0.1, "hardly tells supported claims"), (0.3, None)]
 )
-def test_a_run_that_trains_warns_or_refuses(parameters, caplog, recall, message):
+def test_a_run_that_trains_warns_or_refuses(parameters, caplog, lower_bound, message):
     with caplog.at_level(logging.WARNING):
-        gate(parameters, recall)
+        gate(parameters, lower_bound)
     assert (message in caplog.text) if message else not caplog.text
     required = {**parameters, "audit": {**parameters["audit"], "required": True}}
     if message:
         with pytest.raises(ValueError, match=rf"audit\.required: the verifier lexical.* {message}"):
-            gate(required, recall)
+            gate(required, lower_bound)
     else:
-        gate(required, recall)
+        gate(required, lower_bound)
 
 
 def test_a_run_that_does_not_train_is_never_refused(parameters, caplog):

@@ -23,6 +23,7 @@ TITLES = {
     "recall_supported": "Recall supported",
     "precision_not_supported": "Precision not supported",
     "recall_not_supported": "Recall not supported",
+    "youden_j": "Youden's J",
     "ece": "Calibration error",
     "kappa": "Cohen's κ",
     "coverage": "Coverage",

@@ -22,6 +22,7 @@ METRICS = (
     "f1_supported",
     "precision_not_supported",
     "recall_not_supported",
+    "youden_j",
     "ece",
     "kappa",
     "coverage",
@@ -38,8 +39,8 @@ def verifier_agreement(
     Claims of one group (a topic, a document) are drawn together: they share passages, and their errors go together.
 
     accuracy, balanced_accuracy (the mean of both recalls), precision, recall and F1 by class, and kappa (Cohen 1960)
-    compare labels; a `failed` verdict agrees with none of them, and lowers `coverage`. auroc is that of the score
-    P(supported), over the claims that are supported or not supported: `confidence` for a supported verdict, 1 -
+    compare labels; youden_j is the sum of both recalls less 1 (Youden 1950), 0 for whoever answers without looking. A
+    `failed` verdict agrees with none of them, and lowers `coverage`. auroc is that of the score P(supported), over the claims that are supported or not supported: `confidence` for a supported verdict, 1 -
     confidence for a not supported one, (1 - confidence) / 2 for an irrelevant one and 1/2 for a failed one. ece is the
     expected calibration error of the confidence in the label (Guo et al. 2017, arXiv 1706.04599, equation 3), in `BINS`
     equal bins, without failed verdicts; resampling makes it larger, so that it may lie below its own interval.
@@ -170,6 +171,7 @@ def _metrics(counts: np.ndarray) -> np.ndarray:
             divide(2 * right[:, 0], given[:, 0] + found[:, 0]),
             precision[:, 1],
             recall[:, 1],
+            recall.sum(axis=1) - 1,
             binned_error(size, sure, correct),
             divide(accuracy - by_chance, 1 - by_chance),
             1 - divide(found[:, LABELS.index("failed")], total),

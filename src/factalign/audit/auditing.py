@@ -19,7 +19,8 @@ from factalign.verifiers import Verifier
 
 logger = logging.getLogger(__name__)
 
-DECISIVE = "recall_not_supported"  # what the authors' evaluator lacked: it found less than half of the unsupported
+DECISIVE = "youden_j"
+"""Whoever always says the same has a J of 0, however high one of its recalls is."""
 
 
 def judge_labelled(
@@ -104,24 +105,25 @@ def audit_table(
 def audit_problem(table: Mapping[str, Any] | None, verifier_id: str, minimum: float) -> str | None:
     """Why the labels of this verifier should not be trusted, None where its audit is good enough.
 
-    It is good enough if in every labelled set with unsupported claims it recognises at least `minimum` of them.
+    It is good enough if in every labelled set with both kinds of claims the lower bound of its Youden's J is at least
+    `minimum`.
 
     Args:
         table: What `audit_table` gave, None if there was no audit.
         verifier_id: The verifier that is used.
-        minimum: The least recall of not supported claims.
+        minimum: The least J.
     """
     found = [result for result in (table or {}).get("results", []) if result["verifier_id"] == verifier_id]
-    recalls = [(result["metrics"][DECISIVE], result["set"]) for result in found]
-    known = [(estimate, name) for estimate, name in recalls if estimate["value"] is not None]
+    estimates = [(result["metrics"][DECISIVE], result["set"]) for result in found]
+    known = [(estimate, name) for estimate, name in estimates if estimate["value"] is not None]
     if not known:
-        return f"the verifier {verifier_id} was never audited against labelled claims that are not supported"
-    estimate, name = min(known, key=lambda item: item[0]["value"])
-    if estimate["value"] >= minimum:
+        return f"the verifier {verifier_id} was never audited against labelled claims, supported ones and others"
+    estimate, name = min(known, key=lambda item: item[0]["low"])
+    if estimate["low"] >= minimum:
         return None
     return (
-        f"the verifier {verifier_id} recognised only {estimate['value']:.1%} [{estimate['low']:.1%}, "
-        f"{estimate['high']:.1%}] of the claims in {name!r} that are not supported; {minimum:.0%} are asked for"
+        f"the verifier {verifier_id} hardly tells supported claims in {name!r} from others: Youden's J is "
+        f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}], at least {minimum:.2f} is asked for"
     )
 
 

@@ -21,7 +21,13 @@ FACTCHECK = {
     "irrelevant": "not_supported",
 }
 # A claim that holds of nearly every topic is true, and a verifier that finds nothing to check in it is right as well.
-READINGS = {"telling": "supported", "trivial": None, "false": "not_supported", "nothing": "irrelevant", "disputed": None}
+READINGS = {
+    "telling": "supported",
+    "trivial": None,
+    "false": "not_supported",
+    "nothing": "irrelevant",
+    "disputed": None,
+}
 WICE = {"supported": "supported", "partially_supported": "not_supported", "not_supported": "not_supported"}
 
 LABELLED: Registry[list[dict[str, Any]]] = Registry(
