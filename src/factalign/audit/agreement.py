@@ -40,10 +40,11 @@ def verifier_agreement(
 
     accuracy, balanced_accuracy (the mean of both recalls), precision, recall and F1 by class, and kappa (Cohen 1960)
     compare labels; youden_j is the sum of both recalls less 1 (Youden 1950), 0 for whoever answers without looking. A
-    `failed` verdict agrees with none of them, and lowers `coverage`. auroc is that of the score P(supported), over the claims that are supported or not supported: `confidence` for a supported verdict, 1 -
-    confidence for a not supported one, (1 - confidence) / 2 for an irrelevant one and 1/2 for a failed one. ece is the
-    expected calibration error of the confidence in the label (Guo et al. 2017, arXiv 1706.04599, equation 3), in `BINS`
-    equal bins, without failed verdicts; resampling makes it larger, so that it may lie below its own interval.
+    `failed` verdict agrees with none of them, and lowers `coverage`. auroc is that of the score P(supported), over the
+    claims that are supported or not supported: `confidence` for a supported verdict, 1 - confidence for a not
+    supported one, (1 - confidence) / 2 for an irrelevant one and 1/2 for a failed one. ece is the expected calibration
+    error of the confidence in the label (Guo et al. 2017, arXiv 1706.04599, equation 3), in `BINS` equal bins, without
+    failed verdicts; resampling makes it larger, so that it may lie below its own interval.
 
     Args:
         claims: `claim_id`, `label` (the right one) and `group`.
