@@ -79,7 +79,7 @@ def coincidences(table: pd.DataFrame) -> np.ndarray:
     Args:
         table: [claims x readers] labels, missing where a reader did not label a claim.
     """
-    counts = sum(_one_hot(table[reader], READER_LABELS) for reader in table)
+    counts = np.sum([_one_hot(table[reader], READER_LABELS) for reader in table], axis=0)
     readers = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(counts.shape[1])
     return pairs / np.maximum(readers - 1, 1)[:, None, None]
@@ -91,7 +91,7 @@ def agreed_share(counts: np.ndarray) -> np.ndarray:
 
 
 def cohen_kappa(counts: np.ndarray) -> np.ndarray:
-    """κ = (p_o - p_e) / (1 - p_e) of [... x labels x labels] counts (Cohen 1960); NaN where one label is all there is."""
+    """κ = (p_o - p_e) / (1 - p_e) of [... x labels x labels] counts (Cohen 1960); NaN where there is but one label."""
     by_chance = divide((counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1), counts.sum(axis=(-2, -1)) ** 2)
     return divide(agreed_share(counts) - by_chance, 1 - by_chance)
 
@@ -99,7 +99,7 @@ def cohen_kappa(counts: np.ndarray) -> np.ndarray:
 def krippendorff_alpha(coincidence: np.ndarray) -> np.ndarray:
     """α = 1 - D_o / D_e for nominal data of [... x labels x labels] coincidence matrices.
 
-    K. Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C. NaN where one label is all there is.
+    K. Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C. NaN where there is but one label.
     """
     by_label = coincidence.sum(axis=-1)
     total = by_label.sum(axis=-1)

@@ -1,8 +1,8 @@
 """What readers' labels of some claims say about all claims of a policy: prediction-powered inference.
 
-Angelopoulos et al. (2023), "Prediction-powered inference", arXiv 2301.09633: the mean of the verdicts over all claims is
-corrected by the mean of what verdicts get wrong on labelled ones. Claims are drawn by verdict, and so the correction is
-made by verdict (Fisch et al. 2024, "Stratified prediction-powered inference", arXiv 2406.04291).
+Angelopoulos et al. (2023), "Prediction-powered inference", arXiv 2301.09633: the mean of the verdicts over all claims
+is corrected by the mean of what verdicts get wrong on labelled ones. Claims are drawn by verdict, and so the correction
+is made by verdict (Fisch et al. 2024, "Stratified prediction-powered inference", arXiv 2406.04291).
 """
 
 from __future__ import annotations

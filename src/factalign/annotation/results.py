@@ -18,9 +18,9 @@ def annotation_results(
     """Agreement, and the policies corrected by all readers and by each; fits into JSON.
 
     Returns:
-        `{"claims", "policies", "readers": {reader: {label: claims}}, "agreement": what `agreement_table` gives, "corrected":
-        {"all readers" or reader: what `correct_policies` gives}, "confidence", "resamples", "seed"}`, with nothing in
-        agreement and corrected where no sheet was filled.
+        `{"claims", "policies", "readers": {reader: {label: claims}}, "agreement": what `agreement_table` gives,
+        "corrected": {"all readers" or reader: what `correct_policies` gives}, "confidence", "resamples", "seed"}`, with
+        nothing in agreement and corrected where no sheet was filled.
     """
     results: dict[str, Any] = {
         "claims": int(key["drawn"].sum()),

@@ -31,8 +31,8 @@ def draw_items(
 
     Args:
         policy: Its name.
-        tables: `prompts`, `responses`, `sentences`, `claims`, `evidence`, `verdicts` and `passages` of its benchmark, as
-            in `schemas`. Claims that repeat another one of their response are left out.
+        tables: `prompts`, `responses`, `sentences`, `claims`, `evidence`, `verdicts` and `passages` of its benchmark,
+            as in `schemas`. Claims that repeat another one of their response are left out.
         number: How many claims to draw, all if there are fewer.
         passages: How many passages to show with a claim, at most.
         seed: Of the draw and the order.
@@ -133,9 +133,10 @@ def _evidence(claim_ids: list[str], tables: Mapping[str, pd.DataFrame], shown: i
     """Title and text of the best `shown` passages of each claim. Which one decided is not told: it is not blind."""
     own = tables["evidence"]
     own = own[own["claim_id"].isin(claim_ids) & own["passage_id"].notna() & (own["rank"] < shown)]
-    passages = tables["passages"].drop_duplicates("passage_id").set_index("passage_id")[["title", "text"]]
+    columns = (tables["passages"][name].tolist() for name in ("passage_id", "title", "text"))
+    passages = {passage_id: {"title": title, "text": text} for passage_id, title, text in zip(*columns, strict=True)}
     found: dict[str, list[dict[str, str]]] = {claim_id: [] for claim_id in claim_ids}
-    for row in own.sort_values(["claim_id", "rank"], kind="stable").itertuples():
-        title, text = passages.loc[row.passage_id]
-        found[str(row.claim_id)].append({"title": title, "text": text})
+    own = own.sort_values("rank", kind="stable")
+    for claim_id, passage_id in zip(own["claim_id"], own["passage_id"], strict=True):
+        found[claim_id].append(passages[passage_id])
     return list(found.values())
