@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ("fixtures.bert", "fixtures.factbook")
+pytest_plugins = ("fixtures.annotated", "fixtures.bert", "fixtures.factbook")
 TIMEOUT = 900  # seconds: a run that hangs fails
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPLATE = (

@@ -125,6 +125,13 @@ def test_a_choice_is_a_name_or_a_name_with_options(parameters, keys, name, optio
         assert (chosen.name, chosen.options) == (name, {} if choice == name else options)
 
 
+def test_two_filled_sheets_of_one_reader_are_refused(parameters):
+    wrong = deepcopy(parameters)
+    wrong["annotate"]["sheets"] = [{"name": "Ada", "path": path} for path in ("a.csv", "b.csv")]
+    with pytest.raises(ValueError, match=r"annotate\.sheets: two sheets are named 'Ada'; each reader has one"):
+        check_parameters(wrong)
+
+
 def test_the_number_of_iterations_is_set_in_the_environment(parameters):
     context = SimpleNamespace(params={**parameters, "iterations": 7})
     with pytest.raises(ValueError, match="set FACTALIGN_ITERATIONS=7"):

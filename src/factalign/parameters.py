@@ -132,6 +132,32 @@ class AuditConfig(_Parameters):
     min_youden_j: Annotated[float, Field(ge=0, le=1)] = 0.3
 
 
+class AnnotateConfig(_Parameters):
+    """The annotation sheet of the benchmarks' claims, and what people made of it.
+
+    Attributes:
+        claims_per_policy: How many claims of each policy are drawn.
+        passages: How many of a claim's passages the sheet shows.
+        seed: Of the draw and the order, apart from that of the run.
+        sheets: Filled sheets (`annotation.read_filled`), each by the name of its reader.
+        resamples: Of the bootstrap behind the intervals of agreement.
+    """
+
+    claims_per_policy: Annotated[int, Field(ge=2)] = 100
+    passages: Annotated[int, Field(ge=1)] = 8
+    seed: int = 0
+    sheets: tuple[NamedFile, ...] = ()
+    resamples: Annotated[int, Field(ge=100)] = 2000
+
+    @field_validator("sheets")
+    @classmethod
+    def _are_of_several_readers(cls, sheets: tuple[NamedFile, ...]) -> tuple[NamedFile, ...]:
+        names = [sheet.name for sheet in sheets]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sheets are named {twice[0]!r}; each reader has one")
+        return sheets
+
+
 class BenchmarkConfig(_Parameters):
     """How policies are compared: the held-out split and the bootstrap behind the intervals."""
 
@@ -168,6 +194,7 @@ class Parameters(_Parameters):
     evaluation: EvaluationConfig
     evaluate_file: EvaluateFileConfig
     audit: AuditConfig
+    annotate: AnnotateConfig
     distillation: DistillationConfig
     preference: PreferenceConfig
     training: TrainingConfig

@@ -15,6 +15,7 @@ from pandera.typing import Series
 SPLITS = ("train", "dev", "test")
 FINISH_REASONS = ("stop", "length")
 LABELS = ("supported", "not_supported", "irrelevant", "failed")
+READER_LABELS = ("telling", "trivial", "false", "unclear")
 
 
 class Table(pa.DataFrameModel):
@@ -150,6 +151,38 @@ class Judgements(Table):
     verifier_id: Series[str]
     label: Series[str] = pa.Field(isin=LABELS)
     confidence: Series[float] = pa.Field(ge=0, le=1)
+
+
+class AnnotationKey(Table):
+    """What an annotation sheet does not tell: all distinct claims of every policy, and which of them were drawn.
+
+    Claims of one `group` (a topic) hang together: errors are estimated over groups.
+    """
+
+    item_id: Series[str] = pa.Field(unique=True)
+    policy: Series[str]
+    claim_id: Series[str]
+    verdict: Series[str] = pa.Field(isin=LABELS)
+    group: Series[str]
+    drawn: Series[bool]
+
+
+class SheetItems(Table):
+    """The claims that people read. `evidence` lists `{title, text}` of the passages retrieved, best first."""
+
+    item_id: Series[str] = pa.Field(unique=True)
+    prompt: Series[str]
+    sentence: Series[str]
+    claim: Series[str]
+    evidence: Series[object]
+
+
+class Annotations(Table):
+    """What people said of the claims of a sheet."""
+
+    item_id: Series[str]
+    reader: Series[str]
+    label: Series[str] = pa.Field(isin=READER_LABELS)
 
 
 class ResponseScores(Table):

@@ -41,6 +41,7 @@ def test_the_stages_are_registered(catalog):
         "benchmarking",
         "evaluate_file",
         "audit",
+        "annotate",
         "iterate",
     }
     assert stages <= set(pipelines)

@@ -1,3 +1,4 @@
+from .annotation import render_annotation, render_sheet
 from .audit import audit_figure, format_audit, render_audit
 from .benchmark import Answer, BenchmarkResult, benchmark_result
 from .drift import claim_drift, claim_shares, drift_warnings
@@ -21,9 +22,11 @@ __all__ = [
     "format_table",
     "metrics_figure",
     "pair_examples",
+    "render_annotation",
     "render_audit",
     "render_evaluation",
     "render_report",
+    "render_sheet",
     "response_metrics",
     "sign_flip_p_values",
     "training_figure",

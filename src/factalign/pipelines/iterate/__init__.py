@@ -1,3 +1,3 @@
-from .pipeline import create_pipeline, create_round
+from .pipeline import create_pipeline, create_round, policy_names
 
-__all__ = ["create_pipeline", "create_round"]
+__all__ = ["create_pipeline", "create_round", "policy_names"]

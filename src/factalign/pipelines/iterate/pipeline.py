@@ -16,6 +16,11 @@ SHARED_PARAMETERS = (
 )
 
 
+def policy_names(iterations: int) -> list[str]:
+    """The policies that a run ends with, the base first."""
+    return ["base", *(f"iter_{t}" for t in range(1, iterations + 1))]
+
+
 def create_round(name: str, previous: str) -> Pipeline:
     """One round in the namespace `name`: sample from `{previous}.policy`, verify, label, train `{name}.policy`."""
     template = Pipeline(
@@ -42,7 +47,7 @@ def create_round(name: str, previous: str) -> Pipeline:
 
 def create_pipeline(iterations: int) -> Pipeline:
     """Prepare, run `iterations` rounds, benchmark the base and the policy of every round, report."""
-    models = ["base", *(f"iter_{t}" for t in range(1, iterations + 1))]
+    models = policy_names(iterations)
     rounds = [
         Pipeline([create_round(name, previous), benchmarking.create_pipeline(name)], tags=name)
         for previous, name in zip(models, models[1:], strict=False)
