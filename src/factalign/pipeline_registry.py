@@ -2,7 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from factalign.pipelines import audit, benchmarking, distillation, evaluate_file, iterate, knowledge, policy
+from factalign.pipelines import (
+    audit,
+    benchmarking,
+    calibration,
+    distillation,
+    evaluate_file,
+    iterate,
+    knowledge,
+    policy,
+)
 from factalign.settings import ITERATIONS
 
 STANDALONE = "standalone"
@@ -24,6 +33,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         + benchmarking.create_report(f"report_{STANDALONE}", ["base", STANDALONE]),
         "evaluate_file": evaluate_file.create_pipeline(),
         "audit": audit.create_pipeline(),
+        "calibration": calibration.create_pipeline(),
         "distillation": distillation.create_pipeline(),
         "iterate": whole,
         "__default__": whole,

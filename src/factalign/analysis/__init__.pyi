@@ -1,5 +1,6 @@
 from .audit import audit_figure, format_audit, render_audit
 from .benchmark import Answer, BenchmarkResult, benchmark_result
+from .calibration import calibration_figure
 from .drift import claim_drift, claim_shares, drift_warnings
 from .evaluation_page import render_evaluation
 from .figures import metrics_figure, training_figure
@@ -14,6 +15,7 @@ __all__ = [
     "audit_figure",
     "benchmark_result",
     "build_summary",
+    "calibration_figure",
     "claim_drift",
     "claim_shares",
     "drift_warnings",

@@ -24,7 +24,7 @@ def fit(table: pd.DataFrame, labels: Sequence[str], classes: Sequence[str], stre
     Raises:
         ValueError: A class has no row, or a row's label is no class.
     """
-    given = pd.Categorical(labels, categories=list(classes))
+    given = pd.Categorical(list(labels), categories=list(classes))
     counts = np.bincount(given.codes[given.codes >= 0], minlength=len(classes))
     if (given.codes < 0).any() or not counts.all():
         raise ValueError(
@@ -79,7 +79,7 @@ def choose_strength(
         folds: The fold of each row; each in turn is left out.
         strengths: To choose from; the larger one where two are as good.
     """
-    given = pd.Categorical(labels, categories=list(classes)).codes
+    given = pd.Categorical(list(labels), categories=list(classes)).codes
     found = []
     for strength in sorted(strengths, reverse=True):
         unseen = out_of_fold(table, labels, classes, folds, strength)

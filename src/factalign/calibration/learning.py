@@ -14,7 +14,7 @@ from factalign.calibration.config import CalibrationConfig
 from factalign.calibration.features import CONTEXT, draw_topics
 from factalign.calibration.fitting import choose_strength, fit, topic_folds
 from factalign.calibration.measures import cohens_kappa
-from factalign.calibration.sentences import SENTENCE_FEATURES, sentence_features
+from factalign.calibration.sentences import sentence_features
 from factalign.schemas import CLAIM_LABELS
 from factalign.verifiers.calibrated.features import FEATURES
 from factalign.verifiers.calibrated.regression import Regression
@@ -29,7 +29,11 @@ MODELS = {"claims": FEATURES, "claims_in_context": (*FEATURES, *CONTEXT)}
 
 
 def calibrate(
-    features: pd.DataFrame, sentences: pd.DataFrame, passages: pd.DataFrame, retriever: Choice, k: int,
+    features: pd.DataFrame,
+    sentences: pd.DataFrame,
+    passages: pd.DataFrame,
+    retriever: Choice,
+    k: int,
     config: CalibrationConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Fit on the train split alone.

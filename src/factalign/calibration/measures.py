@@ -43,7 +43,7 @@ def ordered_pairs(
     negative: np.ndarray,
     kind: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[topics x topics]: pairs that `auroc` counts as right, and all, by the topics of the positive and the negative."""
+    """[topics x topics]: pairs that `auroc` counts as right, and all, by the topics of positive and negative."""
     first, second = np.flatnonzero(positive), np.flatnonzero(negative)
     gap = score[first, None] - score[None, second]
     right = (gap > 0) + 0.5 * (gap == 0)

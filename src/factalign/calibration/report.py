@@ -71,9 +71,7 @@ def _split(
 ) -> dict[str, Any]:
     names = sorted(set(claims["topic"]) | set(rows["topic"]))
     number = {name: position for position, name in enumerate(names)}
-    weights = np.concatenate(
-        [np.ones((1, len(names))), *resampled_weights(len(names), config.resamples, config.seed)]
-    )
+    weights = np.concatenate([np.ones((1, len(names))), *resampled_weights(len(names), config.resamples, config.seed)])
     shares = lexical_shares(claims, sentences)
     rows = rows.assign(share=rows["sentence_id"].map(shares))
     decided = rows[rows["share"].notna()]
@@ -147,9 +145,7 @@ def _claim_measures(
     return np.column_stack([*columns, *errors])
 
 
-def _sentence_measures(
-    table: pd.DataFrame, who: str, weights: np.ndarray, number: dict[str, int]
-) -> np.ndarray:
+def _sentence_measures(table: pd.DataFrame, who: str, weights: np.ndarray, number: dict[str, int]) -> np.ndarray:
     topic, truth = table["topic"].map(number).to_numpy(dtype=int), table["more"].to_numpy()
     if who == LEXICAL:
         found, score = (table["share"] >= 0.5).to_numpy(), table["share"].fillna(0.5).to_numpy()
@@ -158,9 +154,7 @@ def _sentence_measures(
         found, score = table["found"].to_numpy(), table["probability"].to_numpy()
         error = measures.calibration_error(weights, topic, score, truth)
     precision, recall, kappa = measures.decisions(weights, topic, found, truth).T
-    return np.column_stack(
-        [kappa, precision, recall, measures.auroc(weights, topic, score, truth, ~truth), error]
-    )
+    return np.column_stack([kappa, precision, recall, measures.auroc(weights, topic, score, truth, ~truth), error])
 
 
 def _probability(claims: pd.DataFrame, who: str, label: str) -> tuple[np.ndarray, np.ndarray]:

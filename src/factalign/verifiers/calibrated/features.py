@@ -19,16 +19,19 @@ class ClaimFeatures:
     """A claim in numbers; truths are 0 or 1, counts are log(1 + n).
 
     Attributes:
-        supported, irrelevant: The lexical verifier's verdict.
+        supported, irrelevant, not_found: The lexical verifier's verdict; not found is what it does not support without
+            typed facts against it.
         supported_by_facts, contradicted_by_facts, asks_facts: Of any clause, as in `ClauseAccount`.
         borne_out: Supported by typed facts, and nothing is missing.
         coverage: Of the telling words, 0 without such; see `ClaimAccount.coverage`.
-        missing_names, missing_numbers, missing_words: In no passage of the evidence.
+        missing_names, missing_numbers, missing_words: In no passage of the evidence; missing_share is theirs of all.
         found_names, found_numbers, found_words: In some passage.
         negated: It denies something.
         specificity: Bits; see `Elsewhere`.
         telling_support: Specificity if it is supported, else 0.
-        contradicted_elsewhere, irrelevant_elsewhere: Shares of the other topics.
+        supported_elsewhere, contradicted_elsewhere, irrelevant_elsewhere: Shares of the other topics.
+        decided_support: Supported, times the share of topics of which typed facts would contradict it.
+        own_contradiction: Contradicted by typed facts, times the share of topics of which they would not.
         names: Capitalised words but the first and the topic's.
         numbers: Words with a digit.
         length: Words.
@@ -36,6 +39,7 @@ class ClaimFeatures:
 
     supported: float
     irrelevant: float
+    not_found: float
     supported_by_facts: float
     contradicted_by_facts: float
     asks_facts: float
@@ -44,12 +48,16 @@ class ClaimFeatures:
     missing_names: float
     missing_numbers: float
     missing_words: float
+    missing_share: float
     found_names: float
     found_numbers: float
     found_words: float
     negated: float
     specificity: float
     telling_support: float
+    decided_support: float
+    own_contradiction: float
+    supported_elsewhere: float
     contradicted_elsewhere: float
     irrelevant_elsewhere: float
     names: float
@@ -75,20 +83,26 @@ class ClaimReader:
         missing = {name: account.total(f"missing_{name}") for name in ("names", "numbers", "words")}
         found = {name: account.total(name) - missing[name] for name in missing}
         supported = account.verdict.label == "supported"
+        contradicted = account.total("contradicted_by_facts") > 0
         by_facts = account.total("supported_by_facts") > 0
         features = ClaimFeatures(
             supported=float(supported),
             irrelevant=float(account.verdict.label == "irrelevant"),
+            not_found=float(account.verdict.label == "not_supported" and not contradicted),
             supported_by_facts=float(by_facts),
-            contradicted_by_facts=float(account.total("contradicted_by_facts") > 0),
+            contradicted_by_facts=float(contradicted),
             asks_facts=float(account.total("asks_facts") > 0),
             borne_out=float(by_facts and not any(missing.values())),
             coverage=account.coverage or 0.0,
             **{f"missing_{name}": math.log1p(count) for name, count in missing.items()},
+            missing_share=sum(missing.values()) / max(sum(missing.values()) + sum(found.values()), 1),
             **{f"found_{name}": math.log1p(count) for name, count in found.items()},
             negated=float(account.total("negated") > 0),
             specificity=elsewhere.specificity,
             telling_support=elsewhere.specificity if supported else 0.0,
+            decided_support=elsewhere.contradicted * supported,
+            own_contradiction=(1 - elsewhere.contradicted) * contradicted,
+            supported_elsewhere=elsewhere.supported,
             contradicted_elsewhere=elsewhere.contradicted,
             irrelevant_elsewhere=elsewhere.irrelevant,
             names=names,

@@ -78,8 +78,10 @@ class OtherTopics:
         if pattern not in self._known:
             self._known[pattern] = self._judge(pattern)
         found = [label for other, label in self._known[pattern].items() if other != topic]
-        shares = (found.count(label) / max(len(found), 1) for label in ("supported", "contradicted", "irrelevant"))
-        return Elsewhere(*shares, topics=len(found))
+        share = {
+            label: found.count(label) / max(len(found), 1) for label in ("supported", "contradicted", "irrelevant")
+        }
+        return Elsewhere(**share, topics=len(found))
 
     def _judge(self, pattern: str) -> dict[str, str]:
         claims = [pattern.replace(TOPIC, topic) for topic in self.topics]

@@ -128,8 +128,8 @@ class LexicalVerifier:
 
 
 def _join(verdicts: Sequence[Verdict]) -> Verdict:
-    """One wrong clause makes a claim wrong, with the confidence of the surest one; a right claim is as sure as its least
-    sure clause.
+    """One wrong clause makes a claim wrong, with the confidence of the surest one; a right claim is as sure as its
+    least sure clause.
     """
     wrong = [verdict for verdict in verdicts if verdict.label == "not_supported"]
     right = [verdict for verdict in verdicts if verdict.label == "supported"]
