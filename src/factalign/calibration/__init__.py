@@ -1,6 +1,6 @@
 """A verifier's probabilities, fitted to labels of readers and measured on topics that the fit did not see.
 
-May import evaluation, preference's labelling rule, verifiers, extraction, retrieval, corpora, the base and the tables.
+May import evaluation, verifiers, extraction, retrieval, corpora, the base and the tables.
 """
 
 import lazy_loader

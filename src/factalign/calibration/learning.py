@@ -88,7 +88,8 @@ def predict(
 
     Returns:
         Of claims: the rows of `features`, with a column `model: label` for each model and label. Of sentences: `topic`,
-        `sentence_id`, `more` (what readers say), `probability` and `found` (probability at the threshold).
+        `sentence_id`, `policy`, `again` (an earlier sentence on the topic has the same words), `more` (what readers
+        say), `probability` and `found` (probability at the threshold).
     """
     read = {name: Regression.from_json(model[name]) for name in (*MODELS, "sentences")}
     found = {name: read[name].probabilities(features) for name in MODELS}
@@ -122,6 +123,8 @@ def _claim_table(features: pd.DataFrame, found: dict[str, pd.DataFrame]) -> pd.D
 
 def _sentence_table(labelled: pd.DataFrame, probability: pd.Series, threshold: float) -> pd.DataFrame:
     table = labelled[["topic", "sentence_id"]].copy()
+    table["again"] = labelled.duplicated(["topic", "text"])
+    table["policy"] = labelled.get("policy", "")
     table["more"] = labelled["num_telling"] > labelled["num_false"]
     table["probability"] = probability.to_numpy()
     return table.assign(found=table["probability"] >= threshold)

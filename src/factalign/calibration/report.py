@@ -44,7 +44,8 @@ def calibration_report(
     probability is above 1/2. The lexical rule finds `false` where it says not supported, the others where it says
     supported. Sentences are those in which readers found an assertion, and positive where more are telling than false;
     the lexical rule's answer is the share of supported claims at 1/2, no where there is none; `decided` are the
-    sentences for which there is one.
+    sentences for which there is one, `distinct` those that no earlier sentence on the topic equals, `of …` those of one
+    policy.
 
     Args:
         model: What `calibrate` fitted.
@@ -74,7 +75,12 @@ def _split(
     weights = np.concatenate([np.ones((1, len(names))), *resampled_weights(len(names), config.resamples, config.seed)])
     shares = lexical_shares(claims, sentences)
     rows = rows.assign(share=rows["sentence_id"].map(shares))
-    decided = rows[rows["share"].notna()]
+    populations = {
+        "all": rows,
+        "decided": rows[rows["share"].notna()],
+        "distinct": rows[~rows["again"]],
+        **{f"of {policy}": own for policy, own in rows.groupby("policy") if policy},
+    }
     topic = claims["topic"].map(number).to_numpy()
     true = claims["label"].isin(("telling", "trivial")).to_numpy()
     false = (claims["label"] == "false").to_numpy()
@@ -104,7 +110,7 @@ def _split(
                     for who in ("calibrated", LEXICAL)
                 },
             }
-            for population, table in (("all", rows), ("decided", decided))
+            for population, table in populations.items()
         },
     }
 
