@@ -66,6 +66,7 @@ def test_labels_become_a_model_and_a_report(made):
     for measures in report["claims"].values():
         assert 0 <= measures["auroc"]["low"] <= measures["auroc"]["value"] <= measures["auroc"]["high"] <= 1
     assert report["sentences"]["all"]["count"] >= report["sentences"]["decided"]["count"] > 0
+    assert {"all", "decided", "distinct", "of base"} <= set(report["sentences"])
     assert len(data["calibration.figure"].data) == 8
 
 

@@ -79,7 +79,7 @@ def _split(
         "all": rows,
         "decided": rows[rows["share"].notna()],
         "distinct": rows[~rows["again"]],
-        **{f"of {policy}": own for policy, own in rows.groupby("policy") if policy},
+        **{f"of {policy!s}": own for policy, own in rows.groupby("policy") if policy},
     }
     topic = claims["topic"].map(number).to_numpy()
     true = claims["label"].isin(("telling", "trivial")).to_numpy()
