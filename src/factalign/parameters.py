@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from factalign import audit, corpora, extraction, generation, retrieval, verifiers
 from factalign.base.registry import Choice
 from factalign.base.validation import explain
+from factalign.calibration import CalibrationConfig
 from factalign.corpora import PromptConfig
 from factalign.distillation import DistillationConfig
 from factalign.fkto import FKTOConfig
@@ -195,6 +196,7 @@ class Parameters(_Parameters):
     evaluate_file: EvaluateFileConfig
     audit: AuditConfig
     annotate: AnnotateConfig
+    calibration: CalibrationConfig
     distillation: DistillationConfig
     preference: PreferenceConfig
     training: TrainingConfig

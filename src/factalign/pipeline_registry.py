@@ -2,7 +2,17 @@
 
 from kedro.pipeline import Pipeline
 
-from factalign.pipelines import annotate, audit, benchmarking, distillation, evaluate_file, iterate, knowledge, policy
+from factalign.pipelines import (
+    annotate,
+    audit,
+    benchmarking,
+    calibration,
+    distillation,
+    evaluate_file,
+    iterate,
+    knowledge,
+    policy,
+)
 from factalign.settings import ITERATIONS
 
 STANDALONE = "standalone"
@@ -25,6 +35,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate_file": evaluate_file.create_pipeline(),
         "audit": audit.create_pipeline(),
         "annotate": annotate.create_pipeline(iterate.policy_names(ITERATIONS)),
+        "calibration": calibration.create_pipeline(),
         "distillation": distillation.create_pipeline(),
         "iterate": whole,
         "__default__": whole,

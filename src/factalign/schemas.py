@@ -6,7 +6,7 @@ these models under `validator:`, so a table is checked when it is saved and agai
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import pandas as pd
 import pandera.pandas as pa
@@ -14,8 +14,8 @@ from pandera.typing import Series
 
 SPLITS = ("train", "dev", "test")
 FINISH_REASONS = ("stop", "length")
+READER_LABELS = ("telling", "trivial", "false", "nothing")
 LABELS = ("supported", "not_supported", "irrelevant", "failed")
-READER_LABELS = ("telling", "trivial", "false", "unclear")
 
 
 class Table(pa.DataFrameModel):
@@ -183,6 +183,60 @@ class Annotations(Table):
     item_id: Series[str]
     reader: Series[str]
     label: Series[str] = pa.Field(isin=READER_LABELS)
+
+
+class SentenceLabels(Table):
+    """Sentences of answers that readers judged (docs/labels.md): how many distinct assertions are true and telling, and
+    how many false; `response[start:end]` is the sentence. No topic is in both splits.
+    """
+
+    sentence_id: Series[str] = pa.Field(unique=True)
+    response_id: Series[str]
+    split: Series[str] = pa.Field(isin=("train", "dev"))
+    topic: Series[str] = pa.Field(str_length={"min_value": 1})
+    policy: Optional[Series[str]]  # noqa: UP045 - pandera reads no other spelling
+    temperature: Optional[Series[float]]  # noqa: UP045
+    prompt: Series[str]
+    response: Series[str]
+    index: Series[int] = pa.Field(ge=0)
+    start: Series[int] = pa.Field(ge=0)
+    end: Series[int] = pa.Field(gt=0)
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+    num_telling: Series[int] = pa.Field(ge=0)
+    num_false: Series[int] = pa.Field(ge=0)
+    second_num_telling: Optional[Series[pd.Int64Dtype]] = pa.Field(ge=0, nullable=True)  # noqa: UP045
+    second_num_false: Optional[Series[pd.Int64Dtype]] = pa.Field(ge=0, nullable=True)  # noqa: UP045
+
+
+class ClaimLabels(Table):
+    """Claims of these sentences that readers judged (docs/labels.md)."""
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    sentence_id: Series[str]
+    response_id: Series[str]
+    text: Series[str] = pa.Field(str_length={"min_value": 1})
+    label: Series[str] = pa.Field(isin=READER_LABELS)
+    second_label: Optional[Series[str]] = pa.Field(isin=READER_LABELS, nullable=True)  # noqa: UP045
+
+
+class CalibrationFeatures(Table):
+    """Labelled claims with their features: `verifiers.calibrated.features.ClaimFeatures`, and those of
+    `calibration.features.CONTEXT`. `kind` is the claim without its topic and its numbers.
+    """
+
+    claim_id: Series[str] = pa.Field(unique=True)
+    sentence_id: Series[str]
+    response_id: Series[str]
+    label: Series[str] = pa.Field(isin=READER_LABELS)
+    split: Series[str] = pa.Field(isin=("train", "dev"))
+    topic: Series[str]
+    kind: Series[str]
+    lexical_label: Series[str] = pa.Field(isin=LABELS[:3])
+    lexical_confidence: Series[float] = pa.Field(ge=0, le=1)
+    duplicate_of: Series[str] = pa.Field(nullable=True)
+
+    class Config:
+        strict = False
 
 
 class ResponseScores(Table):

@@ -162,7 +162,7 @@ def test_fifty_thousand_characters_stay_linear(unit):
 
 
 def test_errors_name_what_is_valid():
-    with pytest.raises(ValueError, match=r"valid names: distilled, .*lexical"):
+    with pytest.raises(ValueError, match=r"valid names: calibrated, distilled, .*lexical"):
         load_verifier("oracle")
     with pytest.raises(ValueError, match="coverage must be above 0"):
         load_verifier("lexical", coverage=0)

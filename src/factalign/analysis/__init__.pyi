@@ -1,6 +1,7 @@
 from .annotation import render_annotation, render_sheet
 from .audit import audit_figure, format_audit, render_audit
 from .benchmark import Answer, BenchmarkResult, benchmark_result
+from .calibration import calibration_figure
 from .drift import claim_drift, claim_shares, drift_warnings
 from .evaluation_page import render_evaluation
 from .figures import metrics_figure, training_figure
@@ -15,6 +16,7 @@ __all__ = [
     "audit_figure",
     "benchmark_result",
     "build_summary",
+    "calibration_figure",
     "claim_drift",
     "claim_shares",
     "drift_warnings",

@@ -9,11 +9,11 @@ WORDS = {
     "telling": "true and telling",
     "trivial": "true but trivial",
     "false": "false",
-    "unclear": "nothing to check, or cannot tell",
+    "nothing": "nothing to check, or cannot tell",
 }
 AS_VERDICT = {
     "telling": "supported",
     "trivial": "supported",
     "false": "not_supported",
-    "unclear": "irrelevant",
+    "nothing": "irrelevant",
 }

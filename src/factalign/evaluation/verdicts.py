@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 import pandas as pd
 
-from factalign.corpora import facts_from_json
 from factalign.schemas import LABELS, Verdicts, empty
-from factalign.verifiers import Pair, Passage, Verdict, Verifier
+from factalign.verifiers import Pair, Passage, Verdict, Verifier, passages_by_id
 
 TRIED = 5  # claims, one by one, before a verifier that failed on all of them counts as broken
 FAILED = Verdict("failed", 0.0)
@@ -36,7 +34,7 @@ def verify_claims(
         return empty(Verdicts)
     ordered = evidence.dropna(subset="passage_id").sort_values(["claim_id", "rank"], kind="stable")
     unknown = set(evidence.loc[evidence["passage_id"].isna(), "claim_id"])
-    known = _passages(passages, set(ordered["passage_id"]))
+    known = passages_by_id(passages[passages["passage_id"].isin(ordered["passage_id"])])
     found: dict[str, list[Passage]] = {}
     for claim_id, passage_id in zip(ordered["claim_id"], ordered["passage_id"], strict=True):
         if passage_id not in known:
@@ -55,15 +53,6 @@ def verify_claims(
         passage_id = decided.passage_id if isinstance(decided, Passage) else None
         rows.append((claim_id, verdict.label, verdict.confidence, passage_id, verifier.verifier_id))
     return pd.DataFrame(rows, columns=["claim_id", "label", "confidence", "passage_id", "verifier_id"])
-
-
-def _passages(passages: pd.DataFrame, wanted: set[str]) -> dict[str, Passage]:
-    rows = passages[passages["passage_id"].isin(wanted)]
-    columns = (rows[name].tolist() for name in ("passage_id", "title", "field", "text", "aliases", "facts"))
-    return {
-        passage_id: Passage(text, title, field, passage_id, tuple(json.loads(aliases)), facts_from_json(facts))
-        for passage_id, title, field, text, aliases, facts in zip(*columns, strict=True)
-    }
 
 
 def _verify(verifier: Verifier, pairs: list[Pair]) -> list[Verdict]:

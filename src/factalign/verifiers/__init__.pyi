@@ -1,4 +1,5 @@
 from .protocol import VERIFIERS, Pair, Passage, Verdict, Verifier, load_verifier
+from .tables import passages_by_id
 
 __all__ = [
     "VERIFIERS",
@@ -7,4 +8,5 @@ __all__ = [
     "Verdict",
     "Verifier",
     "load_verifier",
+    "passages_by_id",
 ]

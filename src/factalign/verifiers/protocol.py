@@ -72,6 +72,7 @@ VERIFIERS: Registry[Verifier] = Registry(
     {
         "lexical": "factalign.verifiers.lexical.verifier:LexicalVerifier",
         "entailment": "factalign.verifiers.entailment.verifier:EntailmentVerifier",
+        "calibrated": "factalign.verifiers.calibrated.verifier:CalibratedVerifier",
         "distilled": "factalign.verifiers.entailment.verifier:load_distilled",
         "ensemble": "factalign.verifiers.ensemble:EnsembleVerifier",
         "llm": "factalign.verifiers.judge.verifier:ChatJudge",

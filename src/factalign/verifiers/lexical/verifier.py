@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from factalign.verifiers import Pair, Passage, Verdict
+from factalign.verifiers.lexical.account import ClaimAccount, ClauseAccount
 from factalign.verifiers.lexical.quantities import Quantity
 from factalign.verifiers.lexical.reading import Clause, Phrase, ReadPassage, read_clauses
 from factalign.verifiers.lexical.typed import TypedCheck
@@ -57,23 +58,21 @@ class LexicalVerifier:
         """See `Verifier.verify`. Time is linear in the length of claims and evidence."""
         return [self._judge_claim(claim, evidence) for claim, evidence in pairs]
 
-    def _judge_claim(self, text: str, evidence: Sequence[str | Passage]) -> Verdict:
-        """One wrong clause makes a claim wrong, with the confidence of the surest one; a right claim is as sure as its
-        least sure clause.
-        """
-        reading = _Reading([_read(item if isinstance(item, Passage) else Passage(item)) for item in evidence])
-        verdicts = [self._judge_clause(clause, reading) for clause in read_clauses(text, reading.passages)]
-        wrong = [verdict for verdict in verdicts if verdict.label == "not_supported"]
-        right = [verdict for verdict in verdicts if verdict.label == "supported"]
-        if wrong:
-            return max(wrong, key=lambda verdict: verdict.confidence)
-        return min(right, key=lambda verdict: verdict.confidence, default=_IRRELEVANT)
+    def account(self, text: str, evidence: Sequence[str | Passage]) -> ClaimAccount:
+        """The verdict on a claim, and what it was made of."""
+        reading = _Reading.of(evidence)
+        accounts = [self._account(clause, reading) for clause in read_clauses(text, reading.passages)]
+        return ClaimAccount(_join([account.verdict for account in accounts]), tuple(accounts))
 
-    def _judge_clause(self, clause: Clause, reading: _Reading) -> Verdict:
+    def _judge_claim(self, text: str, evidence: Sequence[str | Passage]) -> Verdict:
+        reading = _Reading.of(evidence)
+        clauses = read_clauses(text, reading.passages)
+        return _join([self._judge_clause(clause, TypedCheck(clause), reading) for clause in clauses])
+
+    def _judge_clause(self, clause: Clause, typed: TypedCheck, reading: _Reading) -> Verdict:
         """The rule: typed facts that contradict decide; then the words that typed facts leave open; a clause without
         such words is as good as the typed facts behind it. A negation turns what would be supported.
         """
-        typed = TypedCheck(clause)
         if typed.contradiction is not None:
             return Verdict("not_supported", 0.95, typed.contradiction)
         words = self._check_words(_Open(clause, typed), clause, typed, reading)
@@ -84,6 +83,25 @@ class LexicalVerifier:
         if clause.where(NEGATIONS):  # the evidence has what the clause denies
             return Verdict("not_supported", 0.7)
         return words or Verdict("supported", 0.9, typed.support)
+
+    def _account(self, clause: Clause, reading: _Reading) -> ClauseAccount:
+        typed = TypedCheck(clause)
+        rest = _Open(clause, typed)
+        words = [*rest.words, *rest.required]
+        return ClauseAccount(
+            verdict=self._judge_clause(clause, typed, reading),
+            supported_by_facts=typed.support is not None,
+            contradicted_by_facts=typed.contradiction is not None,
+            asks_facts=bool(typed.asked),
+            coverage=reading.coverage(words),
+            names=len(rest.phrases),
+            missing_names=sum(not any(p.has_name(name) for p in reading.passages) for name in rest.phrases),
+            numbers=len(rest.quantities),
+            missing_numbers=sum(not any(p.has_quantity(q) for p in reading.passages) for q in rest.quantities),
+            words=len(words),
+            missing_words=sum(not any(word in p.words for p in reading.passages) for word in words),
+            negated=bool(clause.where(NEGATIONS)),
+        )
 
     def _check_words(self, rest: _Open, clause: Clause, typed: TypedCheck, reading: _Reading) -> Verdict | None:
         """What typed facts left open, against the single passage that holds most of it; None if that is nothing
@@ -107,6 +125,17 @@ class LexicalVerifier:
         if elsewhere and not specific and not clause.where(COPULAS):
             return None  # a fragment about nothing that the evidence has a place for
         return Verdict("not_supported", round(0.9 - 0.4 * share, 4), index)
+
+
+def _join(verdicts: Sequence[Verdict]) -> Verdict:
+    """One wrong clause makes a claim wrong, with the confidence of the surest one; a right claim is as sure as its
+    least sure clause.
+    """
+    wrong = [verdict for verdict in verdicts if verdict.label == "not_supported"]
+    right = [verdict for verdict in verdicts if verdict.label == "supported"]
+    if wrong:
+        return max(wrong, key=lambda verdict: verdict.confidence)
+    return min(right, key=lambda verdict: verdict.confidence, default=_IRRELEVANT)
 
 
 class _Open:
@@ -160,6 +189,11 @@ class _Reading:
 
     passages: list[ReadPassage]
 
+    @classmethod
+    def of(cls, evidence: Sequence[str | Passage]) -> _Reading:
+        """`evidence`, read."""
+        return cls([_read(item if isinstance(item, Passage) else Passage(item)) for item in evidence])
+
     def __post_init__(self) -> None:
         self.labels: frozenset[str] = frozenset().union(*(passage.label for passage in self.passages))
         self._frequency = Counter(word for passage in self.passages for word in passage.words)
@@ -167,6 +201,12 @@ class _Reading:
     def weight(self, word: str) -> float:
         """Inverse document frequency over the evidence, above 0 for a word that all passages have."""
         return math.log((len(self.passages) + 1) / (self._frequency[word] + 0.5)) + 0.2
+
+    def coverage(self, words: Sequence[str]) -> float | None:
+        """The largest share of the weight of `words` that one passage holds; None without words."""
+        total = sum(map(self.weight, words))
+        held = (sum(self.weight(word) for word in words if word in passage.words) for passage in self.passages)
+        return max(held, default=0.0) / total if words else None
 
     def tells(self, passage: ReadPassage, rest: _Open) -> bool:
         """Whether a passage has a word of the clause in its text that is not just the label of some field."""
