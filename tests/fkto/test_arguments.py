@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from factalign.fkto import FKTOConfig
+from factalign.fkto import FKTOConfig, argument_names
 from factalign.fkto.run import arguments
 
 from .conftest import make_rows
@@ -32,14 +33,14 @@ def test_what_the_trainer_decides_is_refused(tmp_path: Path, monkeypatch: pytest
         arguments, "TrainingArguments", lambda **kwargs: given.update(kwargs) or SimpleNamespace(n_gpu=0)
     )
     arguments.training_arguments(FKTOConfig(), tmp_path, 0)
-    assert given.keys() <= arguments.DECIDED.keys()
-    assert set(arguments.SETTINGS.values()) <= FKTOConfig.model_fields.keys()
+    assert given.keys() <= argument_names.DECIDED.keys()
+    assert set(argument_names.SETTINGS.values()) <= FKTOConfig.model_fields.keys()
 
 
 def test_all_names_in_the_tables_are_those_of_transformers() -> None:
-    known = {field.name for field in arguments.dataclasses.fields(arguments.TrainingArguments)}
-    assert arguments.DECIDED.keys() | arguments.UNDECIDING <= known
-    assert not arguments.DECIDED.keys() & arguments.UNDECIDING
+    known = {field.name for field in dataclasses.fields(arguments.TrainingArguments)}
+    assert argument_names.DECIDED.keys() | argument_names.UNDECIDING <= known
+    assert not argument_names.DECIDED.keys() & argument_names.UNDECIDING
 
 
 @pytest.mark.parametrize(

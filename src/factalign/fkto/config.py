@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from factalign.fkto.argument_names import check_names
+
 Normalisation = Literal["none", "sqrt", "token"]
 
 BestMetric = Literal[
@@ -251,9 +253,6 @@ class FKTOConfig(BaseModel):
         if self.early_stopping_patience and not self.best_metric:
             raise ValueError("early_stopping_patience needs best_metric, which says what is better")
         if self.training_arguments:
-            # Loads torch, which a configuration without them does not need.
-            from factalign.fkto.run.arguments import check_names
-
             check_names(self.training_arguments)
         return self
 

@@ -12,9 +12,9 @@ from typing import Any
 from transformers.trainer import TRAINER_STATE_NAME
 
 from factalign.base.ids import content_hash
+from factalign.fkto import argument_names
 from factalign.fkto.config import FKTOConfig
 from factalign.fkto.rows.data import Row
-from factalign.fkto.run import arguments
 
 IDENTITY_NAME = "run_identity.json"
 UNDECIDING = {
@@ -45,7 +45,7 @@ def run_identity(
         ranks: The number of processes.
         eval_rows: The rows that are judged; with `best_metric` they decide, and how often.
     """
-    undeciding = dict.fromkeys(UNDECIDING, True) | {"training_arguments": arguments.UNDECIDING}
+    undeciding = dict.fromkeys(UNDECIDING, True) | {"training_arguments": argument_names.UNDECIDING}
     if config.best_metric:
         del undeciding["eval_steps"]
     return {
