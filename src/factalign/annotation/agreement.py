@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from factalign.annotation.labels import AS_VERDICT
+from factalign.base.agreement import agreed_share, cohen_kappa
 from factalign.base.estimates import divide, estimates_of_draws, estimates_to_json, resampled_weights
 from factalign.schemas import LABELS, READER_LABELS
 
@@ -83,17 +84,6 @@ def coincidences(table: pd.DataFrame) -> np.ndarray:
     readers = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(counts.shape[1])
     return pairs / np.maximum(readers - 1, 1)[:, None, None]
-
-
-def agreed_share(counts: np.ndarray) -> np.ndarray:
-    """The share of the diagonal of [... x labels x labels] counts."""
-    return divide(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
-
-
-def cohen_kappa(counts: np.ndarray) -> np.ndarray:
-    """κ = (p_o - p_e) / (1 - p_e) of [... x labels x labels] counts (Cohen 1960); NaN where there is but one label."""
-    by_chance = divide((counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1), counts.sum(axis=(-2, -1)) ** 2)
-    return divide(agreed_share(counts) - by_chance, 1 - by_chance)
 
 
 def krippendorff_alpha(coincidence: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from factalign.base.agreement import agreed_share, cohen_kappa
 from factalign.base.estimates import Estimate, divide, estimates_of_draws, resampled_weights
 from factalign.base.reliability import BINS, binned_error, confidence_bins
 from factalign.schemas import LABELS
@@ -156,15 +157,13 @@ def _metrics(counts: np.ndarray) -> np.ndarray:
     cells = counts[:, :_CELLS].reshape(-1, len(LABELS), len(LABELS))
     total, given, found = cells.sum(axis=(1, 2)), cells.sum(axis=2), cells.sum(axis=1)
     right = np.diagonal(cells, axis1=1, axis2=2)
-    accuracy = divide(right.sum(axis=1), total)
     precision, recall = divide(right[:, :2], found[:, :2]), divide(right[:, :2], given[:, :2])
-    by_chance = divide((given * found).sum(axis=1), total**2)
     size, sure, correct = counts[:, _CELLS : _CELLS + 3 * BINS].reshape(-1, 3, BINS).transpose(1, 0, 2)
     positive, negative = np.split(counts[:, _CELLS + 3 * BINS :], 2, axis=1)
     below = np.cumsum(negative, axis=1) - negative / 2  # ties count one half
     return np.stack(
         [
-            accuracy,
+            agreed_share(cells),
             recall.mean(axis=1),
             divide((positive * below).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)),
             precision[:, 0],
@@ -174,7 +173,7 @@ def _metrics(counts: np.ndarray) -> np.ndarray:
             recall[:, 1],
             recall.sum(axis=1) - 1,
             binned_error(size, sure, correct),
-            divide(accuracy - by_chance, 1 - by_chance),
+            cohen_kappa(cells),
             1 - divide(found[:, LABELS.index("failed")], total),
         ],
         axis=1,

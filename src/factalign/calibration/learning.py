@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from factalign.base.agreement import cohen_kappa
 from factalign.base.ids import content_hash
 from factalign.base.registry import Choice
 from factalign.calibration.config import CalibrationConfig
 from factalign.calibration.features import CONTEXT, draw_topics
 from factalign.calibration.fitting import choose_strength, fit, topic_folds
-from factalign.calibration.measures import cohens_kappa
 from factalign.calibration.sentences import sentence_features
 from factalign.schemas import READER_LABELS
 from factalign.verifiers.calibrated.features import FEATURES
@@ -111,7 +111,7 @@ def best_threshold(probability: np.ndarray, truth: np.ndarray) -> float:
         [np.sum(found & truth), np.sum(found & ~truth), np.sum(~found & truth), np.sum(~found & ~truth)]
         for found in (probability >= step for step in steps)
     ]
-    kappa = np.nan_to_num(cohens_kappa(np.array(cells, dtype="float64")), nan=-1.0)
+    kappa = np.nan_to_num(cohen_kappa(np.array(cells, dtype="float64").reshape(-1, 2, 2)), nan=-1.0)
     best = steps[kappa >= kappa.max() - 1e-12]
     return float(best[len(best) // 2])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from factalign.base.agreement import cohen_kappa
 from factalign.base.estimates import divide
 from factalign.base.reliability import BINS, binned_error, confidence_bins
 
@@ -65,16 +66,9 @@ def decisions(weights: np.ndarray, topic: np.ndarray, found: np.ndarray, truth: 
     """[draws x (precision, recall, κ)] of yes or no against the truth."""
     cells = by_topic(weights, topic, np.column_stack([found & truth, found & ~truth, ~found & truth, ~found & ~truth]))
     right, wrong, missed, _ = cells.T
-    return np.column_stack([divide(right, right + wrong), divide(right, right + missed), cohens_kappa(cells)])
-
-
-def cohens_kappa(cells: np.ndarray) -> np.ndarray:
-    """κ (Cohen 1960) of [n x 4] counts: found and true, found and not, not found and true, neither."""
-    total = cells.sum(axis=1)
-    both, found, true, neither = cells.T
-    agree = divide(both + neither, total)
-    chance = divide((both + found) * (both + true) + (neither + found) * (neither + true), total**2)
-    return divide(agree - chance, 1 - chance)
+    return np.column_stack(
+        [divide(right, right + wrong), divide(right, right + missed), cohen_kappa(cells.reshape(-1, 2, 2))]
+    )
 
 
 def calibration_error(weights: np.ndarray, topic: np.ndarray, probability: np.ndarray, truth: np.ndarray) -> np.ndarray:

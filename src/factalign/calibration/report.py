@@ -82,8 +82,7 @@ def _split(
         **{f"of {policy!s}": own for policy, own in rows.groupby("policy") if policy},
     }
     topic = claims["topic"].map(number).to_numpy()
-    true = claims["label"].isin(("telling", "trivial")).to_numpy()
-    false = (claims["label"] == "false").to_numpy()
+    true, false = _is(claims, "true"), _is(claims, "false")
     _, kind = np.unique(claims["kind"].to_numpy(dtype=str), return_inverse=True)
     _, pairs = measures.ordered_pairs(len(names), topic, np.zeros(len(claims)), true, false, kind)
     return {
@@ -130,8 +129,7 @@ SENTENCE_COLUMNS = ("sentence_id", "response_id", "index", "start", "end", "text
 def _claim_measures(
     claims: pd.DataFrame, who: str, weights: np.ndarray, topic: np.ndarray, kind: np.ndarray
 ) -> np.ndarray:
-    labels = claims["label"]
-    true, false = labels.isin(("telling", "trivial")).to_numpy(), (labels == "false").to_numpy()
+    true, false = _is(claims, "true"), _is(claims, "false")
     score = _lexical_score(claims) if who == LEXICAL else _probability(claims, who, "true")[0]
     columns = [
         measures.auroc(weights, topic, score, true, false),
@@ -164,12 +162,15 @@ def _sentence_measures(table: pd.DataFrame, who: str, weights: np.ndarray, numbe
 
 
 def _probability(claims: pd.DataFrame, who: str, label: str) -> tuple[np.ndarray, np.ndarray]:
-    names = ("telling", "trivial") if label == "true" else (label,)
-    return claims[[f"{who}: {name}" for name in names]].sum(axis=1).to_numpy(), _is(claims, label)
+    return claims[[f"{who}: {name}" for name in _names(label)]].sum(axis=1).to_numpy(), _is(claims, label)
 
 
 def _is(claims: pd.DataFrame, label: str) -> np.ndarray:
-    return claims["label"].isin(("telling", "trivial") if label == "true" else (label,)).to_numpy()
+    return claims["label"].isin(_names(label)).to_numpy()
+
+
+def _names(label: str) -> tuple[str, ...]:
+    return ("telling", "trivial") if label == "true" else (label,)
 
 
 def _lexical_score(claims: pd.DataFrame) -> np.ndarray:
