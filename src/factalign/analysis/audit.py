@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from factalign.analysis.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, style
+from factalign.analysis.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, reliability_axes, reliability_line, style
 from factalign.analysis.pages import figure_html, render
 from factalign.base.estimates import Estimate, estimates_from_json
 
@@ -91,7 +91,6 @@ def render_audit(table: Table, extraction: Sequence[Table], figure: go.Figure) -
 
 def audit_figure(table: Table) -> go.Figure:
     """A row for each labelled set: reliability of all verifiers, then the confusion of each."""
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     sets = list(table["sets"])
@@ -103,26 +102,16 @@ def audit_figure(table: Table) -> go.Figure:
         rows=len(sets), cols=1 + len(verifiers), subplot_titles=titles, vertical_spacing=0.3 / len(sets)
     )
     for row, name in enumerate(sets, start=1):
-        ideal = go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": GREY}, showlegend=False)
-        figure.add_trace(ideal, row=row, col=1)
-        figure.update_xaxes(title_text="confidence", range=[0, 1.02], row=row, col=1)
-        figure.update_yaxes(title_text="share right", range=[0, 1.02], row=row, col=1)
+        reliability_axes(figure, row, 1, confidence="confidence", accuracy="share right")
         for result in _of(table["results"], name):
             verifier = result["verifier_id"]
-            bins = result["reliability"]
-            line = go.Scatter(
-                x=[each["confidence"] for each in bins],
-                y=[each["accuracy"] for each in bins],
-                customdata=[each["claims"] for each in bins],
-                mode="lines+markers",
+            line = reliability_line(
+                *([each[key] for each in result["reliability"]] for key in ("confidence", "accuracy", "claims")),
                 name=verifier,
-                legendgroup=verifier,
-                showlegend=row == 1,
-                line={"color": colours[verifier], "width": 2},
-                marker={"size": [4 + 12 * (each["claims"] / _most(bins)) ** 0.5 for each in bins]},
-                hovertemplate="confidence %{x:.2f}, right %{y:.2f}, %{customdata} claims",
+                colour=colours[verifier],
+                hover="confidence %{x:.2f}, right %{y:.2f}, %{customdata} claims",
             )
-            figure.add_trace(line, row=row, col=1)
+            figure.add_trace(line.update(showlegend=row == 1), row=row, col=1)
             column = 2 + verifiers.index(verifier)
             figure.add_trace(_confusion(result["confusion"]), row=row, col=column)
             figure.update_yaxes(autorange="reversed", row=row, col=column)
@@ -163,7 +152,3 @@ def _counts(by_label: Mapping[str, int]) -> str:
 
 def _column(head: str, row: Table, *, signed: bool = False) -> dict[str, Any]:
     return {"head": head, "estimates": estimates_from_json(row["metrics"]), "signed": signed}
-
-
-def _most(bins: Sequence[Table]) -> int:
-    return max((each["claims"] for each in bins), default=1)

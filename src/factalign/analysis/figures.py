@@ -214,6 +214,45 @@ def _distance(upper: float | None, lower: float | None) -> float:
     return 0.0 if upper is None or lower is None else max(upper - lower, 0.0)
 
 
+def reliability_axes(figure: go.Figure, row: int, column: int, *, confidence: str, accuracy: str) -> None:
+    """Prepare a panel for `reliability_line`s: titles of its axes, and the diagonal on which confidence is right."""
+    import plotly.graph_objects as go
+
+    ideal = go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dash", "color": GREY}, showlegend=False)
+    figure.add_trace(ideal, row=row, col=column)
+    figure.update_xaxes(title_text=confidence, range=[0, 1.02], row=row, col=column)
+    figure.update_yaxes(title_text=accuracy, range=[0, 1.02], row=row, col=column)
+
+
+def reliability_line(
+    confidence: Sequence[float], accuracy: Sequence[float], cases: Sequence[int], *, name: str, colour: str, hover: str
+) -> go.Scatter:
+    """Bins of confidence against how many of their cases were right; markers grow with the cases.
+
+    Args:
+        confidence: Mean of each bin.
+        accuracy: Share that was right.
+        cases: How many there were.
+        name: In the legend.
+        colour: Of line and markers.
+        hover: What the pointer shows, as plotly's `hovertemplate`.
+    """
+    import plotly.graph_objects as go
+
+    most = max(cases, default=1)
+    return go.Scatter(
+        x=confidence,
+        y=accuracy,
+        customdata=cases,
+        mode="lines+markers",
+        name=name,
+        legendgroup=name,
+        line={"color": colour, "width": 2},
+        marker={"size": [4 + 12 * (each / most) ** 0.5 for each in cases]},
+        hovertemplate=hover,
+    )
+
+
 def style(figure: go.Figure, *, title: str, subtitle: str, height: int) -> None:
     """Give `figure` the look of all figures, with a title and a line below it; `height` in pixels."""
     figure.update_layout(
