@@ -32,9 +32,9 @@ class LogitRule:
         logits = products if self.scale == 1.0 else products.mul_(self.scale)
         return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
 
-    def slope(self, gradient: Tensor, logits: Tensor | None) -> Tensor:
+    def slope(self, gradient: Tensor, logits: Tensor) -> Tensor:
         """The gradient to the products, of that to the logits, which only a softcap needs; overwrites both."""
-        if self.softcap is not None and logits is not None:
+        if self.softcap is not None:
             gradient = gradient.mul_(logits.div_(self.softcap).square_().neg_().add_(1.0))
         return gradient if self.scale == 1.0 else gradient.mul_(self.scale)
 
@@ -89,9 +89,22 @@ def _parts(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(at, min(at + size, stop)) for at in range(start, stop, size))
 
 
-def _pieces(part: slice, hidden: Tensor) -> Iterator[slice]:
-    """Of the positions of a chunk, those whose logits are worked on at a time: on a CPU, as many as its cache holds."""
-    return _parts(part.start, part.stop, CACHED if hidden.device.type == "cpu" else part.stop - part.start)
+def _pieces(
+    products: Tensor,
+    part: slice,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    rule: LogitRule,
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Of the positions of a chunk those that are worked on at a time, on a CPU as many as its cache holds.
+
+    With each come their rows of `products`, which may be overwritten, and their logits.
+    """
+    for piece in _parts(part.start, part.stop, CACHED if hidden.device.type == "cpu" else part.stop - part.start):
+        own = products[piece.start - part.start : piece.stop - part.start]
+        yield piece, own, _logits(own, hidden[piece], weight, bias, targets[piece], rule)
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -126,9 +139,7 @@ class _ChunkedLogps(torch.autograd.Function):
         compute = weight.to(hidden.dtype)
         for part in _parts(0, len(targets), chunk):
             products = _products(hidden[part], compute)
-            for piece in _pieces(part, hidden):
-                own = products[piece.start - part.start : piece.stop - part.start]
-                logits = _logits(own, hidden[piece], compute, bias, targets[piece], rule)
+            for piece, own, logits in _pieces(products, part, hidden, compute, bias, targets, rule):
                 probabilities, logps[piece], total = _softmax(logits, targets[piece])
                 if with_entropies and not from_slope:
                     entropies[piece] = total - torch.linalg.vecdot(probabilities, logits)
@@ -157,9 +168,7 @@ class _ChunkedLogps(torch.autograd.Function):
         compute = weight.to(hidden.dtype)
         for part in _parts(0, len(targets), ctx.chunk):
             products = _products(hidden[part], compute)
-            for piece in _pieces(part, hidden):
-                own = products[piece.start - part.start : piece.stop - part.start]
-                logits = _logits(own, hidden[piece], compute, bias, targets[piece], ctx.rule)
+            for piece, own, logits in _pieces(products, part, hidden, compute, bias, targets, ctx.rule):
                 slope = _slope(torch.softmax(logits, dim=-1), logits, targets[piece], ctx.rule)
                 slope = slope.mul_(gradient[piece, None])
                 if to_bias is not None:
@@ -171,7 +180,7 @@ class _ChunkedLogps(torch.autograd.Function):
         return to_hidden, to_weight.to(weight.dtype), None if to_bias is None else to_bias.to(bias.dtype), *[None] * 4
 
 
-def _slope(softmax: Tensor, logits: Tensor | None, targets: Tensor, rule: LogitRule) -> Tensor:
+def _slope(softmax: Tensor, logits: Tensor, targets: Tensor, rule: LogitRule) -> Tensor:
     """D logp / d product, `[c, vocabulary]`; overwrites `softmax` and `logits`."""
     slope = softmax.neg_()
     slope.scatter_add_(1, targets[:, None], torch.ones_like(slope[:, :1]))
