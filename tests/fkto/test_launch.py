@@ -499,13 +499,14 @@ def test_what_the_first_rank_finds_is_known_to_all(tmp_path: Path) -> None:
     script = tmp_path / "ranks.py"
     script.write_text(
         "import os\n"
-        "from factalign.fkto.ranks import from_main\n"
+        "from factalign.fkto.ranks import from_main, join_ranks\n"
         "rank = int(os.environ['RANK'])\n"
         "assert from_main(lambda: f'by {rank}') == 'by 0'\n"
         "try:\n"
         "    from_main(lambda: 1 // rank)\n"
         "except Exception as error:\n"
-        "    print(f'{type(error).__name__} of {rank}: {error}')\n"
+        "    os.write(1, f'{type(error).__name__} of {rank}: {error}\\n'.encode())\n"  # one write: lines stay whole
+        "join_ranks().destroy_process_group()\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src"), "OMP_NUM_THREADS": "1"}

@@ -103,7 +103,7 @@ def run(manifest: Manifest) -> dict[str, Any]:
     from factalign.policies import load_policy
 
     _quieten()
-    join_ranks()
+    ranks = join_ranks()
     config = manifest.config
     rows = read_rows(manifest.preferences)
     eval_rows = None if manifest.eval_preferences is None else read_rows(manifest.eval_preferences)
@@ -112,7 +112,10 @@ def run(manifest: Manifest) -> dict[str, Any]:
     trainer.train()
     if eval_rows is not None:
         trainer.evaluate()
-    return trainer.save_result()
+    result = trainer.save_result()
+    # A process that ends while its group still has threads may abort, after all has gone well.
+    ranks.destroy_process_group()
+    return result
 
 
 def _quieten() -> None:
